@@ -1,0 +1,1 @@
+"""What gets deployed: one folder, one deployable."""

@@ -1,0 +1,1 @@
+"""The edge: authenticates, validates, admits and dispatches. Knows no model."""

@@ -1,0 +1,1 @@
+"""The GPU process: ticket in, tokens out, usage settled."""

@@ -1,0 +1,1 @@
+"""The demo model: the dialogues it learns, how it is trained, and how it is measured."""

@@ -1,0 +1,86 @@
+"""Whole dialogues: a system message perhaps, then turns about anything, with what was told remembered.
+
+Promises: the same generator state gives the same dialogue; every question of a user is a phrasing of a
+topic, dressed; what the assistant says is an answer that is right. Knows nothing of tokens.
+"""
+
+from dataclasses import dataclass
+from random import Random
+
+from models.dialogues import arithmetic, facts, service, smalltalk, story, unknown
+from models.dialogues.manner import case, dress, slip
+from models.dialogues.phrase import draw
+from models.dialogues.topic import Filling, Topic
+
+TOPICS: tuple[Topic, ...] = (*service.TOPICS, *facts.TOPICS, *arithmetic.TOPICS, *smalltalk.TOPICS, *story.TOPICS, *unknown.TOPICS)
+GROUPS = {"service": 0.40, "facts": 0.12, "arithmetic": 0.17, "smalltalk": 0.11, "story": 0.03, "unknown": 0.17}
+"""How often each group is asked about."""
+
+_BY_GROUP = {group: tuple(topic for topic in TOPICS if topic.group == group) for group in GROUPS}
+_SHARES = {group: tuple(topic.share for topic in topics) for group, topics in _BY_GROUP.items()}
+_SYSTEM = (
+    "You are a (helpful|friendly|kind|concise|polite|honest|tiny|clever) (assistant|model|demo model|bot|chatbot|helper).",
+    "(Answer|Reply|Respond) (briefly|in one sentence|politely|in English|shortly|clearly|with care).",
+    "You are a helpful assistant. (Answer|Reply) (briefly|in one sentence|politely).",
+    "You are (a pirate|Penstock's demo model|an expert in cooking|the support bot of a shop|ChatGPT|a teacher).",
+    "(Be brief|Be kind|Keep it short|Be concise|Do not be rude|Think step by step|Use simple words).",
+    "You (explain|know) (Penstock|the service|everything). (Be brief|Be kind|Help the user).",
+)
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One message; `learn` says whether the model is to learn to say it."""
+
+    role: str
+    content: str
+    learn: bool = False
+
+
+def ask(topic: Topic, filling: Filling, rng: Random) -> str:
+    """One way a person might ask about a topic."""
+    core = draw(rng.choice(topic.questions), rng)
+    if rng.random() < 0.05:
+        core = slip(core, rng)
+    if topic.key in ("unknown.noise", "unknown.salad"):
+        return core.format(**filling)
+    if topic.verbatim:
+        return case(core, rng).format(**filling) + rng.choice(("", "", ".", ".", "!"))
+    return case(dress(core, rng).format(**filling), rng)
+
+
+def _pick(rng: Random, name: str | None) -> tuple[Topic, Filling]:
+    if name is not None and rng.random() < 0.15:
+        return smalltalk.ASKED, {"name": name}
+    group = rng.choices(tuple(GROUPS), tuple(GROUPS.values()))[0]
+    topic = rng.choices(_BY_GROUP[group], _SHARES[group])[0]
+    if topic in (smalltalk.ASKED, smalltalk.NOT_TOLD):
+        return (smalltalk.NOT_TOLD, {}) if name is None else (smalltalk.ASKED, {"name": name})
+    return topic, topic.fill(rng)
+
+
+def _length(rng: Random) -> int:
+    """Questions in a dialogue: mostly few, now and then a chat that nearly fills the context."""
+    return rng.choices((1, 2, 3, 5, 8, 12, 20), (0.42, 0.18, 0.12, 0.12, 0.09, 0.05, 0.02))[0]
+
+
+def dialogue(rng: Random) -> list[Turn]:
+    """One dialogue of 1 to 20 questions."""
+    turns: list[Turn] = []
+    if rng.random() < 0.2:
+        turns.append(Turn("system", draw(rng.choice(_SYSTEM), rng)))
+    name: str | None = None
+    for _ in range(_length(rng)):
+        topic, filling = _pick(rng, name)
+        name = filling["name"] if topic is smalltalk.TOLD else name
+        turns.append(Turn("user", ask(topic, filling, rng)))
+        turns.extend(_reply(rng.choice(topic.right(filling)), rng))
+    return turns
+
+
+def _reply(answer: str, rng: Random) -> list[Turn]:
+    """Mostly the answer; sometimes one cut short by a token limit, or none: real chats have these too."""
+    chance = rng.random()
+    if chance < 0.03:
+        return [Turn("assistant", answer[: rng.randint(1, len(answer))])]
+    return [] if chance < 0.04 else [Turn("assistant", answer, learn=True)]

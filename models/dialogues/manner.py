@@ -1,0 +1,71 @@
+"""How people dress a question: openers, closers, casing, punctuation, a slip of the finger.
+
+Promises that a dressed question is one opener or none, the core with at most one slip in it, one closer
+or none, and punctuation and casing. The tests lean on that to prove what training cannot contain.
+"""
+
+import re
+from collections.abc import Iterator
+from random import Random
+
+OPENERS = tuple(
+    "hi|hello|hey|hey there|hi there|please|so|ok so|okay|quick question|i have a question|excuse me|sorry|"
+    "one more thing|one more question|now|also|and|well|please tell me|hmm|thanks|thank you|great|cool|"
+    "i was wondering|i am new here|just curious|another question|next question|question|tell me|alright|"
+    "right|good|nice|then|but|yes|no|ok|dear model|hello model|hi penstock|i need help|help|wait|"
+    "let me ask you something|here is a question|if you can|first|second|finally".split("|")
+)
+CLOSERS = tuple(
+    "please|thanks|thank you|for me|in short|briefly|in one sentence|i am new to this|i am curious|"
+    "in simple words|for a beginner|if you know|if you can|then|now|exactly|again|today|here|"
+    "i really want to know|i forgot|help me|i need to know|in a nutshell|quickly|my friend|ok|right".split(
+        "|"
+    )
+)
+_JOINTS = (", ", ": ", ". ", " ", " - ", "! ")
+_ENDS = ("?", "?", "?", "", "", ".", "!", "??", " ?", "...")
+_WORD = re.compile(r"\{[^}]*\}|[A-Za-z]{5,}")
+
+
+def slips(text: str) -> Iterator[str]:
+    """Every way to drop, double or swap one inner letter of a word of five letters or more; slots are left alone."""
+    for word in _WORD.finditer(text):
+        if word[0].startswith("{"):
+            continue
+        for at in range(word.start() + 1, word.end() - 1):
+            yield text[:at] + text[at + 1 :]
+            yield text[:at] + text[at] + text[at:]
+            yield text[:at] + text[at + 1] + text[at] + text[at + 2 :]
+
+
+def slip(text: str, rng: Random) -> str:
+    """The text with one slip, or as it is when no word is long enough."""
+    choices = tuple(slips(text))
+    return rng.choice(choices) if choices else text
+
+
+def dress(core: str, rng: Random) -> str:
+    """Perhaps an opener, perhaps a closer, and an end mark."""
+    text = core
+    if rng.random() < 0.22:
+        text = rng.choice(OPENERS) + rng.choice(_JOINTS) + text
+    if rng.random() < 0.14:
+        text = text + rng.choice((" ", ", ", ". ")) + rng.choice(CLOSERS)
+    return text + rng.choice(_ENDS)
+
+
+def case(text: str, rng: Random) -> str:
+    """Sentence case mostly, then lower case, as written, and now and then shouted; slots in braces survive."""
+    chance = rng.random()
+    if chance < 0.55:
+        return re.sub(r"^[a-z]", lambda first: first[0].upper(), text)
+    if chance < 0.85:
+        return _outside_slots(text, lower=True)
+    return text if chance < 0.97 else _outside_slots(text, lower=False)
+
+
+def _outside_slots(text: str, *, lower: bool) -> str:
+    parts = re.split(r"(\{[^}]*\})", text)
+    return "".join(
+        part if part.startswith("{") else part.lower() if lower else part.upper() for part in parts
+    )

@@ -1,0 +1,144 @@
+"""The ledger's protocol: who may do how much, and who did how much.
+
+Every flow runs through it: `reserve` before dispatch, `claim` and `checkpoint` and `settle` where the
+tokens are born, `expire` for what died. tests/contract holds every implementation to it. Its promises:
+
+- a request is settled exactly once, however often and in whatever order these are called;
+- what is reserved and spent together never passes a limit, under any concurrency;
+- a refusal changes nothing; a write that was acknowledged survives `kill -9`;
+- every method may be called again with the same arguments after a lost answer.
+
+`now` is the caller's clock in milliseconds (see `penstock.clock`); callers' clocks may differ by seconds.
+Every method raises `LedgerUnavailable` where the store cannot be reached.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from penstock.ledger.records import (
+    Account,
+    Bound,
+    Caller,
+    Claim,
+    Idempotency,
+    Key,
+    Lease,
+    Limits,
+    Refused,
+    Reserved,
+    Settled,
+    Standings,
+    StoredAnswer,
+    Usage,
+    UsageRecord,
+    UsageRow,
+)
+
+
+class Ledger(Protocol):
+    """One store of accounts, keys, leases and usage."""
+
+    # -- accounts and keys ------------------------------------------------------------------------
+
+    async def create_account(self, account: Account) -> None:
+        """Add an account. ValueError where the id is taken."""
+
+    async def accounts(self) -> Sequence[Account]:
+        """All accounts, oldest first."""
+
+    async def set_account(self, account_id: str, *, enabled: bool, limits: Limits) -> Account:
+        """Change an account's switch and limits. KeyError where there is none."""
+
+    async def create_key(self, key: Key) -> None:
+        """Add a key. ValueError where the id is taken, KeyError where the account does not exist."""
+
+    async def keys(self, account_id: str | None = None) -> Sequence[Key]:
+        """The keys of an account, or all, oldest first."""
+
+    async def caller(self, key_id: str) -> Caller | None:
+        """The key and its account, in one look-up; None where there is no such key."""
+
+    async def expire_key(self, key_id: str, expires_at: int) -> Key:
+        """Let a key end at a time; an earlier end stays. KeyError where there is none."""
+
+    async def revoke_key(self, key_id: str, now: int) -> Key:
+        """End a key at once; the first revocation's time stays. KeyError where there is none."""
+
+    # -- a request's life -------------------------------------------------------------------------
+
+    async def reserve(self, caller: Caller, lease: Lease) -> Reserved | Refused:
+        """Set `lease.bound` aside, at `lease.reserved_at`, within the limits of account and key.
+
+        A lease that is already live is reserved again without change. AccessDenied where the account is
+        off or the key has ended. Dead leases are reaped before a refusal is given.
+        """
+
+    async def claim(self, lease: Lease, attempt: str, bound: Bound, now: int, deadline: int) -> Claim:
+        """Take the lease up for one generation and shrink its reservation to `bound`.
+
+        `attempt` names the one who claims, so that its retry is not taken for another's. A second
+        attempt gets TAKEN until the first one's deadline has passed. ValueError where `bound` is larger
+        than the lease's.
+        """
+
+    async def checkpoint(self, lease: Lease, attempt: str, usage: Usage, deadline: int) -> bool:
+        """Record the usage so far and renew the deadline. False where the attempt holds the lease no more.
+
+        A checkpoint never lowers what an earlier one recorded.
+        """
+
+    async def settle(self, lease: Lease, usage: Usage, outcome: str, now: int) -> Settled:
+        """Book what the request used, once, and give back what it had set aside beyond that.
+
+        Needs no claim. ValueError where the usage is over what is set aside for it (the claimed bound,
+        or the lease's): such a settlement cannot be honest.
+        """
+
+    async def release(self, lease: Lease, now: int) -> bool:
+        """Give an unclaimed lease back as if it had never been reserved. False where it is not unclaimed."""
+
+    async def expire(self, now: int) -> Sequence[str]:
+        """Close the leases past their deadline, each at its last checkpoint; the ids of those closed.
+
+        A claimed one gets a provisional usage record; one that nobody claimed leaves no record. Closes a
+        bounded number in one call; call again until it returns nothing.
+        """
+
+    # -- what was used ----------------------------------------------------------------------------
+
+    async def standings(self, caller: Caller, now: int) -> Standings:
+        """How far the caller is into each limit that is set."""
+
+    async def usage(
+        self, *, account_id: str | None = None, key_id: str | None = None, since: str = "", until: str = "~"
+    ) -> Sequence[UsageRow]:
+        """Usage by account, key, model and day, for days from `since` to `until`, both included."""
+
+    async def record(self, request_id: str) -> UsageRecord | None:
+        """The usage record of one request; None before it is settled or closed."""
+
+    async def records(self, *, account_id: str | None = None, limit: int = 1_000) -> Sequence[UsageRecord]:
+        """The latest usage records, newest first."""
+
+    # -- idempotency ------------------------------------------------------------------------------
+
+    async def begin(
+        self, account_id: str, idempotency_key: str, body_hash: str, now: int, expires_at: int
+    ) -> StoredAnswer | Idempotency:
+        """Take up an `Idempotency-Key`, or say what became of it. One past `expires_at` is forgotten."""
+
+    async def remember(
+        self, account_id: str, idempotency_key: str, answer: StoredAnswer, expires_at: int
+    ) -> None:
+        """Keep the answer of a request that `begin` called FRESH."""
+
+    async def abandon(self, account_id: str, idempotency_key: str) -> None:
+        """Forget a request that `begin` called FRESH and that has no answer to keep."""
+
+    # -- the store --------------------------------------------------------------------------------
+
+    async def schema_version(self) -> int:
+        """The version of the store's schema; opening a store migrates it to the program's version."""
+
+    async def close(self) -> None:
+        """Let go of connections."""

@@ -1,0 +1,255 @@
+"""The ledger's records: accounts, keys, leases and usage. Integers only: tokens, nano-dollars, milliseconds.
+
+A lease is self-contained: whoever holds it (the ticket carries it) can claim, checkpoint and settle
+without reading anything else first.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from penstock.clock import day_of, minute_of, month_of
+from penstock.prices import Price
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What an account or a key may use. None is no limit."""
+
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    concurrent_requests: int | None = None
+    monthly_budget: int | None = None  # nano-dollars
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Who pays."""
+
+    id: str
+    name: str
+    created_at: int
+    enabled: bool = True
+    limits: Limits = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """An API key as the ledger knows it. The secret itself is nowhere."""
+
+    id: str
+    account_id: str
+    name: str
+    digest: str  # hex SHA-256 of the secret
+    created_at: int
+    expires_at: int | None = None
+    revoked_at: int | None = None
+    models: frozenset[str] | None = None  # None: every served model
+    limits: Limits = Limits()
+
+    def usable(self, now: int) -> bool:
+        """Whether the key opens anything at `now`: neither revoked nor expired."""
+        revoked = self.revoked_at is not None and self.revoked_at <= now
+        expired = self.expires_at is not None and self.expires_at <= now
+        return not (revoked or expired)
+
+    def may_use(self, model: str) -> bool:
+        """Whether the key's scope holds the model, by its name in the table."""
+        return self.models is None or model in self.models
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A key with its account: on whose behalf a request is made."""
+
+    account: Account
+    key: Key
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """The most that a request can use: what is set aside for it."""
+
+    tokens: int
+    nano: int
+
+    def within(self, other: "Bound") -> bool:
+        """Whether this bound is no larger than the other, in either measure."""
+        return self.tokens <= other.tokens and self.nano <= other.nano
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A reservation, and the right to one generation.
+
+    `id` is the request's id everywhere in the ledger. Its minute, day and month are those of its
+    reservation, so that what is taken from a window goes back to the same one.
+    """
+
+    id: str
+    account_id: str
+    key_id: str
+    model: str
+    bound: Bound
+    price: Price
+    reserved_at: int
+    deadline: int  # an unclaimed lease is closed after this
+
+    @property
+    def minute(self) -> int:
+        """The minute whose windows the reservation counts in."""
+        return minute_of(self.reserved_at)
+
+    @property
+    def day(self) -> str:
+        """The UTC day the usage is booked on."""
+        return day_of(self.reserved_at)
+
+    @property
+    def month(self) -> str:
+        """The UTC month whose budget the reservation counts in."""
+        return month_of(self.reserved_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """The tokens of a request so far. `cached_prompt_tokens` are among the prompt's."""
+
+    prompt_tokens: int = 0
+    cached_prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.cached_prompt_tokens <= self.prompt_tokens or self.completion_tokens < 0:
+            raise ValueError(f"{self} is not a count of tokens")
+
+    @property
+    def total_tokens(self) -> int:
+        """Prompt and completion together."""
+        return self.prompt_tokens + self.completion_tokens
+
+    def cost(self, price: Price) -> int:
+        """The cost in nano-dollars."""
+        return price.cost(self.prompt_tokens, self.cached_prompt_tokens, self.completion_tokens)
+
+
+class LimitName(StrEnum):
+    """The four limits that a reservation is held to."""
+
+    REQUESTS_PER_MINUTE = "requests_per_minute"
+    TOKENS_PER_MINUTE = "tokens_per_minute"
+    CONCURRENT_REQUESTS = "concurrent_requests"
+    MONTHLY_BUDGET = "monthly_budget"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A limit and how much of it is taken: settled (`spent`), and set aside for running requests."""
+
+    limit: int
+    spent: int
+    reserved: int
+
+    @property
+    def remaining(self) -> int:
+        """What is left, never below zero."""
+        return max(self.limit - self.spent - self.reserved, 0)
+
+
+Standings = dict[LimitName, Standing]
+"""The limits that are set; where account and key both have one, the one with less left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """A reservation was made; `standings` already count it."""
+
+    lease: Lease
+    standings: Standings
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A reservation was refused, and nothing was changed. `requested` would have gone over the limit."""
+
+    limit: LimitName
+    scope: str  # "account" or "key"
+    standing: Standing
+    requested: int
+    retry_at: int  # milliseconds: the earliest time at which trying again can help
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether the request alone is over the limit, so that waiting cannot help."""
+        return self.requested > self.standing.limit
+
+
+class Claim(StrEnum):
+    """What became of an attempt to take up a lease."""
+
+    CLAIMED = "claimed"
+    TAKEN = "taken"  # another attempt holds it, and its deadline has not passed
+    CLOSED = "closed"  # settled, released or expired
+
+
+class Settled(StrEnum):
+    """How a settlement counted."""
+
+    FIRST = "first"
+    REPEATED = "repeated"  # already settled: nothing changed
+    LATE = "late"  # after the lease was closed: the difference was added
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRecord:
+    """What one request used. `provisional` until the GPU process itself has settled it."""
+
+    request_id: str
+    account_id: str
+    key_id: str
+    model: str
+    day: str
+    usage: Usage
+    nano: int
+    price_version: str
+    outcome: str
+    provisional: bool
+    reserved_at: int
+    settled_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRow:
+    """Usage added up by account, key, model and UTC day."""
+
+    account_id: str
+    key_id: str
+    model: str
+    day: str
+    requests: int
+    usage: Usage
+    nano: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAnswer:
+    """An answer kept under an `Idempotency-Key`."""
+
+    status: int
+    content_type: str
+    body: bytes
+
+
+class Idempotency(StrEnum):
+    """What an `Idempotency-Key` says of a request that has no stored answer."""
+
+    FRESH = "fresh"  # never seen: go on, then store or abandon
+    IN_FLIGHT = "in_flight"  # the same request is running
+    MISMATCH = "mismatch"  # the key was used with another body
+
+
+class AccessDenied(Exception):
+    """The account is switched off, or the key was revoked or has expired, since it was looked up."""
+
+
+class LedgerUnavailable(Exception):
+    """The store could not be reached, or was too busy, within its deadline. Nothing is known of the write."""

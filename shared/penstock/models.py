@@ -1,0 +1,128 @@
+"""The table of served models, read from `penstock.toml`.
+
+It names each model, where its weights come from, how much it can read, and what it costs. The edge reads
+it to validate and to reserve, the GPU process to load. A model without a price in force is not served:
+an unknown price refuses, it never bills nothing.
+"""
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from penstock.clock import day_of
+from penstock.prices import Price, nano_per_token
+
+ModelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$")]
+DollarsPerMillion = Annotated[Decimal, Field(ge=0, le=1_000_000)]
+
+
+class ConfigError(Exception):
+    """`penstock.toml` is missing or wrong; the message says where, in one line."""
+
+
+class PriceEntry(BaseModel):
+    """A price in dollars per million tokens, from a UTC day on."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    effective: date
+    prompt: DollarsPerMillion
+    cached_prompt: DollarsPerMillion
+    completion: DollarsPerMillion
+
+    @model_validator(mode="after")
+    def _exact(self) -> Self:
+        self.price()
+        return self
+
+    def price(self) -> Price:
+        """The same in nano-dollars per token; its version is the day from which it holds."""
+        return Price(
+            version=self.effective.isoformat(),
+            prompt=nano_per_token(self.prompt),
+            cached_prompt=nano_per_token(self.cached_prompt),
+            completion=nano_per_token(self.completion),
+        )
+
+
+class ServedModel(BaseModel):
+    """One model of the table."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: ModelName
+    aliases: tuple[ModelName, ...] = ()
+    source: str = Field(min_length=1, description="A folder (relative to penstock.toml) or a hub repository.")
+    revision: str | None = Field(default=None, description="The hub revision; a repository needs one.")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    context_length: int = Field(ge=16, le=10_000_000, description="Prompt and completion, in tokens.")
+    # An upper bound, in tokens, of what the chat template adds around the messages' own bytes.
+    template_tokens: int = Field(default=256, ge=0, le=16_384)
+    template_tokens_per_message: int = Field(default=16, ge=1, le=1_024)
+    created: date = date(2026, 1, 1)
+    owned_by: str = "penstock"
+    prices: tuple[PriceEntry, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _one_price_a_day(self) -> Self:
+        if len({entry.effective for entry in self.prices}) != len(self.prices):
+            raise ValueError("two prices take effect on the same day")
+        return self
+
+    def price_at(self, now: int) -> Price | None:
+        """The price in force at `now` (milliseconds), or None where none is yet."""
+        today = date.fromisoformat(day_of(now))
+        due = [entry for entry in self.prices if entry.effective <= today]
+        return max(due, key=lambda entry: entry.effective).price() if due else None
+
+    def prompt_bound(self, prompt_bytes: int, messages: int) -> int:
+        """An upper bound of the prompt's tokens, for who has no tokenizer: a token is at least one byte."""
+        overhead = self.template_tokens + messages * self.template_tokens_per_message
+        return min(prompt_bytes + overhead, self.context_length)
+
+
+class ModelTable:
+    """The served models, by name and alias, in the order of the file."""
+
+    def __init__(self, models: Iterable[ServedModel]) -> None:
+        self.models = tuple(models)
+        self._by_name: dict[str, ServedModel] = {}
+        for model in self.models:
+            for name in (model.name, *model.aliases):
+                if name in self._by_name:
+                    raise ConfigError(f"the model name {name!r} stands twice")
+                self._by_name[name] = model
+
+    def get(self, name: str) -> ServedModel | None:
+        """The model of that name or alias."""
+        return self._by_name.get(name)
+
+
+def read_models(path: Path) -> ModelTable:
+    """The table in `path`. Folders in it are resolved against the file's own. Raises ConfigError."""
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path}: no such file") from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+    tables = data.get("models")
+    if not isinstance(tables, dict) or not tables:
+        raise ConfigError(f"{path}: no [models.NAME] table")
+    return ModelTable(_served(path, name, table) for name, table in tables.items())
+
+
+def _served(path: Path, name: str, table: Mapping[str, Any]) -> ServedModel:
+    try:
+        model = ServedModel.model_validate({"name": name, **table})
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in ("models", name, *first["loc"]))
+        raise ConfigError(f"{path}: {where}: {first['msg']}") from error
+    folder = path.parent / model.source
+    return model.model_copy(update={"source": str(folder.resolve())}) if folder.is_dir() else model

@@ -1,0 +1,75 @@
+"""Prices in whole nano-dollars per token, versioned.
+
+One dollar per million tokens is 1,000 nano-dollars per token, so every price of a thousandth of a dollar
+per million tokens is a whole number here, and every cost is exact. `penstock.toml` holds the prices; a
+lease carries the one that was in force when it was reserved, so that the edge and the GPU process never
+disagree on it.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+NANO = 1_000_000_000  # nano-dollars in a dollar
+_MILLION = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What a token costs, in nano-dollars: a prompt token, one found in the prefix cache, and a new one."""
+
+    version: str
+    prompt: int
+    cached_prompt: int
+    completion: int
+
+    def cost(self, prompt_tokens: int, cached_prompt_tokens: int, completion_tokens: int) -> int:
+        """The cost in nano-dollars. The cached tokens are among the prompt's, not beside them."""
+        return (
+            (prompt_tokens - cached_prompt_tokens) * self.prompt
+            + cached_prompt_tokens * self.cached_prompt
+            + completion_tokens * self.completion
+        )
+
+    def most(self, prompt_tokens: int, completion_tokens: int, context_length: int) -> int:
+        """The most that a request within these bounds, and within the context, can cost in nano-dollars.
+
+        Prompt and completion share the context, so the dearest split is at one of two corners: the
+        longest prompt with what is left for the completion, or the longest completion.
+        """
+        dearest = max(self.prompt, self.cached_prompt)
+        long_prompt = min(completion_tokens, max(context_length - prompt_tokens, 0))
+        short_prompt = min(prompt_tokens, max(context_length - completion_tokens, 0))
+        return max(
+            prompt_tokens * dearest + long_prompt * self.completion,
+            short_prompt * dearest + min(completion_tokens, context_length) * self.completion,
+        )
+
+
+def nano_per_token(dollars_per_million: Decimal) -> int:
+    """A price as people write it, in dollars per million tokens, as nano-dollars per token.
+
+    Raises ValueError where the price is negative or finer than a nano-dollar per token.
+    """
+    nano = dollars_per_million * NANO / _MILLION
+    if nano < 0 or nano != nano.to_integral_value():
+        raise ValueError(f"{dollars_per_million} dollars per million tokens is not a multiple of 0.001")
+    return int(nano)
+
+
+def dollars(nano: int) -> str:
+    """Nano-dollars as exact dollars, without trailing zeros: `1500000` is `0.0015`."""
+    sign, nano = ("-", -nano) if nano < 0 else ("", nano)
+    text = f"{nano // NANO}.{nano % NANO:09d}".rstrip("0").rstrip(".")
+    return sign + text
+
+
+def nano_of(dollars_text: str) -> int:
+    """Dollars as people write them (`12.50`) in nano-dollars. Raises ValueError where they are not exact."""
+    try:
+        nano = Decimal(dollars_text) * NANO
+        whole = int(nano.to_integral_value())
+    except ArithmeticError as error:
+        raise ValueError(f"{dollars_text!r} is not an amount in dollars") from error
+    if nano < 0 or nano != whole:
+        raise ValueError(f"{dollars_text!r} is not a whole, positive number of nano-dollars")
+    return whole

@@ -1,0 +1,72 @@
+"""Settings of the processes, from the environment: `PENSTOCK_<NAME>`.
+
+Each process reads its own class. Secrets are of a type that cannot be printed.
+"""
+
+from pathlib import Path
+from typing import Annotated, ClassVar, TypeVar
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from penstock.models import ConfigError
+from penstock.ticket import TicketKeys
+
+
+def _ticket_keys(text: SecretStr) -> SecretStr:
+    TicketKeys.parse(text.get_secret_value())
+    return text
+
+
+class Settings(BaseSettings):
+    """What the edge and the GPU process share."""
+
+    model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(env_prefix="PENSTOCK_", frozen=True)
+
+    ledger_url: str = Field(description="Where the ledger is: sqlite:///PATH.")
+    ticket_keys: Annotated[SecretStr, AfterValidator(_ticket_keys)] = Field(
+        description="Ticket signing keys, id:base64 separated by commas; the first signs."
+    )
+    config: Path = Field(default=Path("penstock.toml"), description="The table of served models.")
+    log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+    max_body_bytes: int = Field(default=4 << 20, ge=1 << 10, le=64 << 20)
+    # From the request to the first word of the GPU: a cold start and a place in its queue.
+    startup_budget_s: int = Field(default=300, ge=5, le=900)
+    heartbeat_after_s: float = Field(default=20.0, gt=0, le=60)
+    heartbeat_every_s: float = Field(default=5.0, gt=0, le=60)
+
+
+class EdgeSettings(Settings):
+    """The edge's own."""
+
+    gpu_url: str = Field(description="The GPU process, as the edge reaches it; {model} stands for the name.")
+    # Set, it allows direct delivery: the GPU process as clients reach it.
+    gpu_public_url: str | None = None
+    relay_connections: int = Field(default=1_000, ge=1, le=10_000)
+
+
+class GpuSettings(Settings):
+    """The GPU process's own."""
+
+    model: str = Field(description="The served model, by its name in the table.")
+    max_waiting: int = Field(
+        default=256, ge=1, le=100_000, description="Requests that may wait for the engine."
+    )
+    checkpoint_tokens: int = Field(default=1_000, ge=1, le=100_000)
+    checkpoint_every_s: float = Field(default=20.0, gt=0, le=120)
+    # A claimed lease is closed when it has not been renewed for so long.
+    lease_s: float = Field(default=90.0, gt=0, le=900)
+    threads: int | None = Field(default=None, ge=1, le=1_024, description="CPU threads for torch.")
+
+
+S = TypeVar("S", bound=Settings)
+
+
+def read_settings(kind: type[S]) -> S:
+    """The settings from the environment. Raises ConfigError, in one line that shows no value."""
+    try:
+        return kind()
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        name = "_".join(str(part) for part in first["loc"])
+        raise ConfigError(f"PENSTOCK_{name.upper()}: {first['msg']}") from error
