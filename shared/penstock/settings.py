@@ -49,9 +49,7 @@ class GpuSettings(Settings):
     """The GPU process's own."""
 
     model: str = Field(description="The served model, by its name in the table.")
-    max_waiting: int = Field(
-        default=256, ge=1, le=100_000, description="Requests that may wait for the engine."
-    )
+    max_waiting: int = Field(default=256, ge=1, le=100_000, description="Requests that may wait for the engine.")
     checkpoint_tokens: int = Field(default=1_000, ge=1, le=100_000)
     checkpoint_every_s: float = Field(default=20.0, gt=0, le=120)
     # A claimed lease is closed when it has not been renewed for so long.

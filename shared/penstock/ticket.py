@@ -53,9 +53,7 @@ class TicketKeys:
         for entry in text.split(","):
             key_id, _, secret = entry.strip().partition(":")
             if not key_id.isalnum() or key_id in keys:
-                raise ValueError(
-                    "ticket keys: each is id:base64, with an id of its own of letters and digits"
-                )
+                raise ValueError("ticket keys: each is id:base64, with an id of its own of letters and digits")
             try:
                 keys[key_id] = base64.b64decode(secret, validate=True)
             except Base64Error as error:

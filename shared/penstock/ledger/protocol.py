@@ -127,9 +127,7 @@ class Ledger(Protocol):
     ) -> StoredAnswer | Idempotency:
         """Take up an `Idempotency-Key`, or say what became of it. One past `expires_at` is forgotten."""
 
-    async def remember(
-        self, account_id: str, idempotency_key: str, answer: StoredAnswer, expires_at: int
-    ) -> None:
+    async def remember(self, account_id: str, idempotency_key: str, answer: StoredAnswer, expires_at: int) -> None:
         """Keep the answer of a request that `begin` called FRESH."""
 
     async def abandon(self, account_id: str, idempotency_key: str) -> None:

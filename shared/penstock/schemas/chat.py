@@ -131,9 +131,7 @@ _STOP = {"type": "string", "minLength": 1, "maxLength": MAX_STOP_LENGTH}
 Stops = Annotated[
     tuple[str, ...],
     BeforeValidator(_stops),
-    WithJsonSchema(
-        {"anyOf": [_STOP, {"type": "array", "items": _STOP, "maxItems": MAX_STOPS}, {"type": "null"}]}
-    ),
+    WithJsonSchema({"anyOf": [_STOP, {"type": "array", "items": _STOP, "maxItems": MAX_STOPS}, {"type": "null"}]}),
 ]
 Tokens = Annotated[int, Field(ge=1, le=2**31 - 1)]
 

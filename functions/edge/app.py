@@ -1,0 +1,101 @@
+"""The edge's app: FastAPI over a list of routes, each behind the first of the policies.
+
+    authenticate -> validate -> admit -> dispatch          (functions.edge.policies.POLICIES)
+
+A route that is not in ROUTES does not exist; one whose policies are not in order does not start.
+"""
+
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from functions.edge.boundary import Boundary, error_response
+from functions.edge.edge import Edge
+from functions.edge.exchange import Exchange, Route
+from functions.edge.openapi import describe
+from functions.edge.policies import check, follow
+from functions.edge.routes import chat, docs, health, models, usage
+from penstock import __version__
+from penstock.errors import ApiError, BadRequest, MethodNotAllowed, NotFound, Unavailable
+from penstock.ledger import LedgerUnavailable
+from penstock.logs import configure_logs
+from penstock.settings import EdgeSettings, read_settings
+
+ROUTES: tuple[Route, ...] = (
+    chat.COMPLETIONS,
+    models.LIST,
+    models.RETRIEVE,
+    usage.USAGE,
+    health.HEALTH,
+    health.READY,
+    docs.DOCS,
+    docs.OPENAPI,
+)
+
+
+def create_app(settings: EdgeSettings | None = None) -> FastAPI:
+    """The app, with its settings from the environment. Raises ConfigError."""
+    settings = settings or read_settings(EdgeSettings)
+    configure_logs("edge", settings.log_level)
+    edge = Edge(settings)
+    app = FastAPI(
+        title="Penstock",
+        version=__version__,
+        lifespan=partial(_lifespan, edge),
+        openapi_url=None,
+        redirect_slashes=False,
+        exception_handlers={
+            ApiError: _refuse,
+            HTTPException: _refuse_http,
+            LedgerUnavailable: _refuse_ledger,
+        },
+    )
+    app.state.edge = edge
+    for route in ROUTES:
+        check(route)
+        app.add_api_route(route.path, _endpoint(edge, route), methods=[route.method], **describe(route))
+    app.add_middleware(Boundary)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(edge: Edge, _: FastAPI) -> AsyncIterator[None]:
+    yield
+    await edge.close()
+
+
+def _endpoint(edge: Edge, route: Route) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+    async def endpoint(request: Request) -> Response:
+        passage = request.scope["penstock"]
+        exchange = Exchange(edge, request, passage["request_id"], passage["facts"])
+        return await follow(route, exchange)
+
+    return endpoint
+
+
+async def _refuse(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ApiError)  # noqa: S101 (by registration)
+    request.scope["penstock"]["facts"].update(error=error.code, error_type=error.type)
+    return error_response(error)
+
+
+async def _refuse_http(request: Request, error: Exception) -> Response:
+    """Starlette's own refusals, of the router, in the envelope."""
+    assert isinstance(error, HTTPException)  # noqa: S101
+    if error.status_code == 404:
+        return await _refuse(request, NotFound("There is no such route."))
+    if error.status_code == 405:
+        allowed = (error.headers or {}).get("Allow", "")
+        refusal = MethodNotAllowed(f"This route takes {allowed}, not {request.method}.", headers={"Allow": allowed})
+        return await _refuse(request, refusal)
+    return await _refuse(request, BadRequest("The request is malformed."))
+
+
+async def _refuse_ledger(request: Request, _: Exception) -> Response:
+    return await _refuse(request, Unavailable("The ledger cannot be reached.", code="ledger_unavailable"))

@@ -1,0 +1,110 @@
+"""The outermost layer: a request's id, its one log line, and the last resort for what nobody caught.
+
+The id is ours and new for every request: `x-request-id` on every answer. A caller's own id, sent as
+`x-request-id` or OpenAI's `X-Client-Request-Id`, comes back as `x-client-request-id` and is logged, and
+is never a key of anything.
+"""
+
+import re
+import time
+from typing import Any
+
+import orjson
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from penstock.admission import new_request_id
+from penstock.errors import ApiError, Internal
+
+_WELL_FORMED = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+CLIENT_GONE = 499  # nginx's status for a request whose client left; it is only logged
+
+log = structlog.get_logger()
+
+
+def error_response(error: ApiError) -> Response:
+    """The error as a response in OpenAI's envelope."""
+    body = orjson.dumps(error.envelope())
+    return Response(body, error.status, headers=error.headers, media_type="application/json")
+
+
+class Boundary:
+    """ASGI middleware around everything else."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; nothing that is raised below gets past here."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        passage = _Passage(scope, send)
+        try:
+            await self._app(scope, receive, passage.send)
+        except ClientDisconnect:
+            passage.facts["status"] = CLIENT_GONE
+        except Exception as error:
+            await passage.crashed(error, scope, receive)
+        finally:
+            passage.log()
+
+
+class _Passage:
+    """One request through the boundary."""
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self._send = send
+        self._begun = time.monotonic()
+        self.request_id = new_request_id()
+        self.facts: dict[str, Any] = {"method": scope["method"], "status": None}
+        self._scope = scope
+        self._client_id = _client_id(Headers(scope=scope))
+        scope["penstock"] = {"request_id": self.request_id, "facts": self.facts}
+
+    async def send(self, message: Message) -> None:
+        """Pass a message on, with the ids on the response's headers."""
+        if message["type"] == "http.response.start":
+            self.facts["status"] = message["status"]
+            headers = MutableHeaders(scope=message)
+            headers["x-request-id"] = self.request_id
+            if self._client_id is not None:
+                headers["x-client-request-id"] = self._client_id
+        await self._send(message)
+
+    async def crashed(self, error: Exception, scope: Scope, receive: Receive) -> None:
+        """Answer 500 where nothing was sent yet. The error's text may hold content: only its type is logged."""
+        begun = self.facts["status"] is not None
+        self.facts.update(crash=type(error).__name__, at=_where(error))
+        if begun:
+            return
+        await error_response(Internal("Something went wrong on our side."))(scope, receive, self.send)
+
+    def log(self) -> None:
+        """The request's one line."""
+        route = self._scope.get("route")
+        log.info(
+            "request",
+            request_id=self.request_id,
+            client_request_id=self._client_id,
+            # The route and not the path: a path is the caller's text, and may hold anything.
+            route=getattr(route, "path", "unmatched"),
+            duration_ms=round((time.monotonic() - self._begun) * 1_000, 1),
+            **self.facts,
+        )
+
+
+def _client_id(headers: Headers) -> str | None:
+    sent = headers.get("x-request-id") or headers.get("x-client-request-id") or ""
+    return sent if _WELL_FORMED.fullmatch(sent) else None
+
+
+def _where(error: BaseException) -> str:
+    """The file's name and the line that raised."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{trace.tb_frame.f_code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}" if trace else "?"

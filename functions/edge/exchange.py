@@ -1,0 +1,61 @@
+"""One request on its way through the policies, and what each of them has found out about it."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from functions.edge.edge import Edge
+from penstock.clock import now_ms
+from penstock.ledger import Caller, Lease, LedgerUnavailable
+from penstock.models import ServedModel
+from penstock.schemas import ChatRequest
+
+
+@dataclass(slots=True)
+class Exchange:
+    """A request with its context. A policy may read what the policies before it have set."""
+
+    edge: Edge
+    request: Request
+    request_id: str
+    facts: dict[str, Any]  # goes into the log line: ids and counts, never content
+    caller: Caller = field(init=False)  # set by authenticate
+    body: bytes = field(init=False)  # set by validate, as are the next two
+    call: ChatRequest = field(init=False)
+    model: ServedModel = field(init=False)
+    lease: Lease = field(init=False)  # set by admit
+
+    async def give_back(self) -> None:
+        """Release the lease where the GPU process never took it up. Safe to call at any time.
+
+        Where the ledger is away the lease ends by itself, at its deadline.
+        """
+        with suppress(LedgerUnavailable):
+            ledger = await self.edge.ledger()
+            await ledger.release(self.lease, now_ms())
+
+
+Proceed = Callable[[], Awaitable[Response]]
+Policy = Callable[[Exchange, Proceed], Awaitable[Response]]
+Answer = Callable[[Exchange], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A resource: where it is, which policies stand before it, and who answers.
+
+    `public` says why a route without policies may have none; the app does not start without a reason.
+    """
+
+    method: str
+    path: str
+    answer: Answer
+    policies: tuple[Policy, ...] = ()
+    public: str = ""
+    summary: str = ""
+    openapi: Mapping[str, Any] = field(default_factory=dict)
+    responses: Mapping[int | str, dict[str, Any]] = field(default_factory=dict)

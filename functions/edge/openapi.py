@@ -1,0 +1,66 @@
+"""The edge's OpenAPI description, from its routes and the schemas that it really reads."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic.json_schema import models_json_schema
+
+from functions.edge.exchange import Route
+from penstock import __version__
+from penstock.schemas import ChatRequest
+
+_ERROR = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["message", "type", "param", "code"],
+            "properties": {
+                "message": {"type": "string"},
+                "type": {"type": "string"},
+                "param": {"type": ["string", "null"]},
+                "code": {"type": ["string", "null"]},
+            },
+        }
+    },
+}
+_KEYS: dict[str, Any] = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "Authorization: Bearer ps_..."},
+    "header": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+}
+
+
+def describe(route: Route) -> dict[str, Any]:
+    """What FastAPI is to say of a route."""
+    extra = dict(route.openapi)
+    if route.policies:
+        extra["security"] = [{name: []} for name in _KEYS]
+    error = {"description": "An error", "content": {"application/json": {"schema": {"$ref": _ref("Error")}}}}
+    return {
+        "summary": route.summary,
+        "operation_id": f"{route.method.lower()}{route.path.partition('{')[0].replace('/', '_')}".rstrip("_"),
+        "responses": {**route.responses, "4XX": error, "5XX": error},
+        "openapi_extra": extra,
+        "response_model": None,
+    }
+
+
+def document(app: FastAPI) -> dict[str, Any]:
+    """The whole description, as OpenAPI 3.1."""
+    openapi = get_openapi(
+        title="Penstock",
+        version=__version__,
+        summary="An OpenAI-compatible inference API of one's own.",
+        routes=app.routes,
+    )
+    _, requests = models_json_schema([(ChatRequest, "validation")], ref_template=_ref("{model}"))
+    components = openapi.setdefault("components", {})
+    components.setdefault("schemas", {}).update(requests["$defs"], Error=_ERROR)
+    components["securitySchemes"] = _KEYS
+    return openapi
+
+
+def _ref(name: str) -> str:
+    return f"#/components/schemas/{name}"

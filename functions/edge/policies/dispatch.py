@@ -1,0 +1,61 @@
+"""Dispatch: sign the ticket, and relay the GPU's answer or send the client there.
+
+Relay is the default. `Penstock-Delivery: direct` is answered 307 where the deployment allows it, towards
+a warm GPU process only; a cold one is relayed. The header `Penstock-Delivery` of the answer says which.
+"""
+
+from urllib.parse import quote
+
+from starlette.responses import Response
+
+from functions.edge.exchange import Exchange, Proceed
+from functions.edge.relay import Relay
+from penstock.clock import SECOND
+from penstock.errors import BadRequest
+from penstock.ticket import Ticket, hash_body
+
+
+async def dispatch(exchange: Exchange, _: Proceed) -> Response:
+    """The GPU's answer, or the way to it. Nothing comes after this policy."""
+    delivery = _delivery(exchange)
+    ticket = _ticket(exchange)
+    relay = Relay(exchange, ticket)
+    if delivery == "direct" and await relay.warm():
+        exchange.facts.update(delivery="direct")
+        return _redirect(exchange, ticket)
+    exchange.facts.update(delivery="relay")
+    response = await relay.answer()
+    response.headers["Penstock-Delivery"] = "relay"
+    return response
+
+
+def _delivery(exchange: Exchange) -> str:
+    headers = exchange.request.headers
+    wanted = headers.get("penstock-delivery", "relay").strip().lower()
+    if wanted not in ("relay", "direct"):
+        raise BadRequest("Penstock-Delivery must be 'relay' or 'direct'.", param="Penstock-Delivery")
+    if exchange.edge.settings.gpu_public_url is None:
+        return "relay"
+    if wanted == "direct" and "authorization" not in headers:
+        # Clients drop Authorization on a redirect to another host, but would hand x-api-key on.
+        raise BadRequest(
+            "Penstock-Delivery: direct needs the key in the Authorization header.", param="Penstock-Delivery"
+        )
+    return wanted
+
+
+def _ticket(exchange: Exchange) -> str:
+    ticket = Ticket(
+        lease=exchange.lease,
+        body_hash=hash_body(exchange.body),
+        expires_at=exchange.lease.reserved_at + exchange.edge.settings.startup_budget_s * SECOND,
+    )
+    return exchange.edge.tickets.sign(ticket)
+
+
+def _redirect(exchange: Exchange, ticket: str) -> Response:
+    base = (exchange.edge.settings.gpu_public_url or "").replace("{model}", quote(exchange.model.name, safe=""))
+    location = f"{base.rstrip('/')}{exchange.request.url.path}?ticket={ticket}"
+    # The location holds the ticket: it must not be kept by anything on the way.
+    headers = {"Location": location, "Cache-Control": "no-store", "Penstock-Delivery": "direct"}
+    return Response(status_code=307, headers=headers)

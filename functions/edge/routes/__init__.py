@@ -1,0 +1,1 @@
+"""The edge's resources, one file each."""

@@ -1,0 +1,49 @@
+"""What commands print: JSON as one object on one line, times in UTC, tables that fit any terminal."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import typer
+
+from penstock.clock import SECOND
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """Print one JSON object."""
+    import orjson  # noqa: PLC0415
+
+    typer.echo(orjson.dumps(value).decode())
+
+
+def iso_time(at: int | None) -> str | None:
+    """A time in milliseconds as ISO 8601 in UTC, to the second."""
+    if at is None:
+        return None
+    return datetime.fromtimestamp(at // SECOND, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def print_table(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    numbers: Sequence[str] = (),
+    total: Sequence[str] = (),
+) -> None:
+    """Print a table; the columns in `numbers` are aligned right, `total` is a last row set apart."""
+    from rich import box  # noqa: PLC0415 (the commands that print JSON need none of it)
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table(box=box.SIMPLE_HEAD, show_footer=bool(total), pad_edge=False)
+    for column, foot in zip(columns, total or [""] * len(columns), strict=True):
+        table.add_column(
+            column, footer=Text(foot), justify="right" if column in numbers else "left", overflow="fold"
+        )
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))  # as it is: a key's name is not markup
+    console = Console()
+    # Into a pipe or a file a table is as wide as it needs to be.
+    width = console.width if console.is_terminal else max(console.measure(table).maximum, 1)
+    console.print(table, width=width, crop=False)
