@@ -7,9 +7,7 @@ are learned, never questions. Muon steers the matrices and AdamW the rest, in bf
 """
 
 import argparse
-import json
 import math
-import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -43,12 +41,25 @@ def learn_tokenizer(rng: Random) -> PreTrainedTokenizerFast:
     """A byte-level BPE, so that any text has tokens; every digit stands alone, which is what sums need."""
     texts = (turn.content for _ in range(6000) for turn in dialogue(rng))
     bpe = Tokenizer(BPE())
-    bpe.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)])
+    bpe.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
     bpe.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    bpe.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=VOCABULARY, special_tokens=list(SPECIAL), initial_alphabet=alphabet, show_progress=False))
+    bpe.train_from_iterator(
+        texts,
+        trainers.BpeTrainer(
+            vocab_size=VOCABULARY, special_tokens=list(SPECIAL), initial_alphabet=alphabet, show_progress=False
+        ),
+    )
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=bpe, bos_token=BEGIN, eos_token=END, pad_token=PAD, additional_special_tokens=list(ROLES), model_max_length=CONTEXT, clean_up_tokenization_spaces=False
+        tokenizer_object=bpe,
+        bos_token=BEGIN,
+        eos_token=END,
+        pad_token=PAD,
+        additional_special_tokens=list(ROLES),
+        model_max_length=CONTEXT,
+        clean_up_tokenization_spaces=False,
     )
     tokenizer.chat_template = TEMPLATE.read_text()
     return tokenizer
@@ -59,8 +70,18 @@ def new_model(tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
     begin, end, pad = tokenizer.convert_tokens_to_ids([BEGIN, END, PAD])
     return LlamaForCausalLM(
         LlamaConfig(
-            vocab_size=len(tokenizer), hidden_size=192, intermediate_size=512, num_hidden_layers=7, num_attention_heads=6, num_key_value_heads=3, head_dim=32,
-            max_position_embeddings=CONTEXT, tie_word_embeddings=True, bos_token_id=begin, eos_token_id=end, pad_token_id=pad,
+            vocab_size=len(tokenizer),
+            hidden_size=192,
+            intermediate_size=512,
+            num_hidden_layers=7,
+            num_attention_heads=6,
+            num_key_value_heads=3,
+            head_dim=32,
+            max_position_embeddings=CONTEXT,
+            tie_word_embeddings=True,
+            bos_token_id=begin,
+            eos_token_id=end,
+            pad_token_id=pad,
         )
     )
 
@@ -133,7 +154,10 @@ class Optimizers:
         """Optimizers over all of a model's parameters."""
         matrices = [weight for name, weight in model.named_parameters() if weight.ndim == 2 and "embed" not in name]
         others = [weight for name, weight in model.named_parameters() if weight.ndim != 2 or "embed" in name]
-        return cls(torch.optim.Muon(matrices, lr=0.02, weight_decay=0.01), torch.optim.AdamW(others, lr=4e-3, betas=(0.9, 0.98), weight_decay=0.0))
+        return cls(
+            torch.optim.Muon(matrices, lr=0.02, weight_decay=0.01),
+            torch.optim.AdamW(others, lr=4e-3, betas=(0.9, 0.98), weight_decay=0.0),
+        )
 
     def step(self, share: float) -> None:
         """One step at a share of the full rates; gradients are cleared after it."""
@@ -160,14 +184,15 @@ def train(steps: int, out: Path) -> None:
     for step in range(steps):
         ids, labels = next(source)
         loss = loss_of(model, ids, labels)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizers.step(rate(step, steps))
         average = loss.item() if step == 0 else 0.97 * average + 0.03 * loss.item()
         tokens += ids.numel()
         if (step + 1) % 50 == 0:
             seconds = time.monotonic() - started
-            print(f"step {step + 1}/{steps}  loss {average:.4f}  {tokens / seconds:,.0f} tokens/s  {seconds / 60:.1f} min", flush=True)
+            speed = f"{tokens / seconds:,.0f} tokens/s  {seconds / 60:.1f} min"
+            print(f"step {step + 1}/{steps}  loss {average:.4f}  {speed}", flush=True)
         if (step + 1) % 500 == 0:
             save(model, tokenizer, out)
     save(model, tokenizer, out)
@@ -181,11 +206,12 @@ def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, out: Path)
     copy.load_state_dict(model.state_dict())
     settings = copy.generation_config
     settings.bos_token_id, settings.eos_token_id, settings.pad_token_id = begin, end, pad
-    copy.to(torch.bfloat16).save_pretrained(fresh)  # type: ignore[arg-type]
+    copy.to(torch.bfloat16).save_pretrained(fresh)
     tokenizer.save_pretrained(fresh)
     out.mkdir(parents=True, exist_ok=True)
     for file in sorted(fresh.iterdir()):
-        os.replace(file, out / file.name)
+        file.chmod(0o644)
+        file.replace(out / file.name)
     shutil.rmtree(fresh)
 
 

@@ -1,5 +1,6 @@
 """The edge's OpenAPI description, from its routes and the schemas that it really reads."""
 
+import re
 from typing import Any
 
 from fastapi import FastAPI
@@ -40,7 +41,7 @@ def describe(route: Route) -> dict[str, Any]:
     error = {"description": "An error", "content": {"application/json": {"schema": {"$ref": _ref("Error")}}}}
     return {
         "summary": route.summary,
-        "operation_id": f"{route.method.lower()}{route.path.partition('{')[0].replace('/', '_')}".rstrip("_"),
+        "operation_id": re.sub(r"[^a-z0-9]+", "_", f"{route.method} {route.path}".lower()).strip("_"),
         "responses": {**route.responses, "4XX": error, "5XX": error},
         "openapi_extra": extra,
         "response_model": None,

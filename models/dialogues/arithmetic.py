@@ -2,32 +2,28 @@
 
 from random import Random
 
+from models.dialogues.corpus import Corpus
 from models.dialogues.topic import Filling, Topic
 
-WORDS = tuple(
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty".split()
-)
-_TAKES = (
-    "(what is|what's|whats) {sum}", "{sum}", "{sum}", "{sum} =", "(how much is|how much does) {sum} [make]", "(calculate|compute|work out|solve) {sum}", "what does {sum} (equal|make|give)",
-    "(can|could) you (calculate|compute|work out|solve|do) {sum}", "tell me [what] {sum} [is]", "what do you get for {sum}", "{sum} (equals|is|makes|is what)", "(i need|give me) [the result of] {sum}",
-    "do you know [what] {sum} [is]", "what is the (result|answer|value) of {sum}", "what about {sum}", "and {sum}",
-)
-_SIGNS = {"plus": ("plus", "+", "+", "and"), "minus": ("minus", "-", "-", "take away"), "times": ("times", "*", "x", "multiplied by")}
-_SPECIAL = {
-    "plus": ("add {a} and {b}", "add {a} to {b}", "[what is] the sum of {a} and {b}", "{a} added to {b}", "sum {a} and {b}", "(can|could) you add {a} and {b}", "if i have {a} apples and get {b} more, how many do i have"),
-    "minus": ("[what is] the difference between {a} and {b}", "[what is] the difference of {a} and {b}", "{a} less {b}", "take {b} from {a}", "subtract {b} from {a}", "if i have {a} apples and eat {b}, how many are left"),
-    "times": ("multiply {a} by {b}", "multiply {a} and {b}", "[what is] the product of {a} and {b}", "(can|could) you multiply {a} by {b}", "{a} by {b}"),
-}
-_REFUSAL = "I am a tiny demo model, so I can only do small sums: plus and minus up to 99, and times up to 12."
+_CORPUS = Corpus.read("arithmetic")
+WORDS = _CORPUS.strings("words")
+_TAKES = _CORPUS.strings("takes")
+_REFUSAL = _CORPUS.string("refusal")
 _BY_SIGN = {"plus": lambda a, b: a + b, "minus": lambda a, b: a - b, "times": lambda a, b: a * b}
 _NUMBER = "(?:[0-9]{1,2}|" + "|".join(WORDS) + ")"
+_ANY = "[0-9]{1,8}"
+_SHAPES = {"a": _ANY, "b": _ANY, "c": _ANY}
+
+
+def _asked(total: str) -> tuple[str, ...]:
+    return tuple(take.replace("{sum}", total) for take in _TAKES)
 
 
 def _questions(sign: str) -> tuple[str, ...]:
-    signs = "|".join(_SIGNS[sign])
-    spaced = "{a} (" + signs + ") {b}"
-    tight = "{a}" + _SIGNS[sign][1] + "{b}"
-    return tuple(take.replace("{sum}", spaced) for take in _TAKES) + _SPECIAL[sign] + (tight, tight + "=", "what is " + tight)
+    signs = _CORPUS.table("signs").strings(sign)
+    tight = "{a}" + signs[1] + "{b}"
+    spaced = _asked("{a} (" + "|".join(signs) + ") {b}")
+    return (*spaced, *_CORPUS.table("special").strings(sign), tight, tight + "=", "what is " + tight)
 
 
 def operands(sign: str, rng: Random) -> tuple[int, int]:
@@ -49,7 +45,14 @@ def _fill(sign: str, rng: Random) -> Filling:
 
 
 def _sum(sign: str) -> Topic:
-    return Topic(f"arithmetic.{sign}", _questions(sign), ("{m} " + sign + " {n} is {c}.",), lambda rng: _fill(sign, rng), {"a": _NUMBER, "b": _NUMBER})
+    return Topic(
+        f"arithmetic.{sign}",
+        _questions(sign),
+        ("{m} " + sign + " {n} is {c}.",),
+        lambda rng: _fill(sign, rng),
+        {"a": _NUMBER, "b": _NUMBER},
+        share=2 if sign == "times" else 3,
+    )
 
 
 def _too_big(rng: Random) -> Filling:
@@ -69,21 +72,20 @@ def _times_big(rng: Random) -> Filling:
     return {"a": str(pair[0]), "b": str(pair[1])}
 
 
-_ANY = "[0-9]{1,8}"
-_SHAPES = {"a": _ANY, "b": _ANY, "c": _ANY}
-_BIG = tuple(take.replace("{sum}", "{a} (plus|+|minus|-|times|*|x|multiplied by) {b}") for take in _TAKES) + ("{a}(+|-|*){b}",) * 3
-_HARD = tuple(take.replace("{sum}", "{a} (divided by|/|over|to the power of|^|mod|%) {b}") for take in _TAKES) + (
-    "{a}(/|^){b}", "divide {a} by {b}", "[what is] the square root of {a}", "{a} (percent|%) of {b}", "[what is] {a} (squared|cubed)", "(is|was) {a} (prime|a prime number)", "{a} (+|-|*) {b} (+|-|*) {c}",
-    "{a}+{b}+{c}", "what is {a} plus {b} (plus|minus|times) {c}", "solve x + {a} = {b}", "what is the factorial of {a}", "[what is] half of {a}", "what is {a} in (binary|hex)", "[what is] the logarithm of {a}",
-    "what is {a}.{b} (plus|minus|times) {c}",
+_BIG = (*_asked("{a} (plus|+|minus|-|times|*|x|multiplied by) {b}"), *("{a}(+|-|*){b}",) * 3)
+_HARD = (*_asked("{a} (divided by|/|over|to the power of|^|mod|%) {b}"), *_CORPUS.strings("hard"))
+_TIMES = (
+    *_asked("{a} (times|*|x|multiplied by) {b}"),
+    "{a}*{b}",
+    "multiply {a} by {b}",
+    "the product of {a} and {b}",
 )
-_TIMES = tuple(take.replace("{sum}", "{a} (times|*|x|multiplied by) {b}") for take in _TAKES) + ("{a}*{b}", "multiply {a} by {b}", "the product of {a} and {b}")
 
 TOPICS = (
     _sum("plus"),
     _sum("minus"),
     _sum("times"),
-    Topic("arithmetic.big", _BIG, (_REFUSAL,), _too_big, _SHAPES),
-    Topic("arithmetic.hard", _HARD, (_REFUSAL,), _too_hard, _SHAPES),
-    Topic("arithmetic.times_big", _TIMES, (_REFUSAL,), _times_big, _SHAPES),
+    Topic("arithmetic.big", _BIG, (_REFUSAL,), _too_big, _SHAPES, share=0.7),
+    Topic("arithmetic.hard", _HARD, (_REFUSAL,), _too_hard, _SHAPES, share=0.7),
+    Topic("arithmetic.times_big", _TIMES, (_REFUSAL,), _times_big, _SHAPES, share=0.7),
 )

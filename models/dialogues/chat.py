@@ -8,24 +8,25 @@ from dataclasses import dataclass
 from random import Random
 
 from models.dialogues import arithmetic, facts, service, smalltalk, story, unknown
-from models.dialogues.manner import case, dress, slip
+from models.dialogues.corpus import Corpus
+from models.dialogues.manner import case, dress, loosen, slip
 from models.dialogues.phrase import draw
 from models.dialogues.topic import Filling, Topic
 
-TOPICS: tuple[Topic, ...] = (*service.TOPICS, *facts.TOPICS, *arithmetic.TOPICS, *smalltalk.TOPICS, *story.TOPICS, *unknown.TOPICS)
-GROUPS = {"service": 0.40, "facts": 0.12, "arithmetic": 0.17, "smalltalk": 0.11, "story": 0.03, "unknown": 0.17}
+TOPICS: tuple[Topic, ...] = (
+    *service.TOPICS,
+    *facts.TOPICS,
+    *arithmetic.TOPICS,
+    *smalltalk.TOPICS,
+    *story.TOPICS,
+    *unknown.TOPICS,
+)
+GROUPS = {"service": 0.39, "facts": 0.12, "arithmetic": 0.16, "smalltalk": 0.13, "story": 0.03, "unknown": 0.17}
 """How often each group is asked about."""
 
 _BY_GROUP = {group: tuple(topic for topic in TOPICS if topic.group == group) for group in GROUPS}
 _SHARES = {group: tuple(topic.share for topic in topics) for group, topics in _BY_GROUP.items()}
-_SYSTEM = (
-    "You are a (helpful|friendly|kind|concise|polite|honest|tiny|clever) (assistant|model|demo model|bot|chatbot|helper).",
-    "(Answer|Reply|Respond) (briefly|in one sentence|politely|in English|shortly|clearly|with care).",
-    "You are a helpful assistant. (Answer|Reply) (briefly|in one sentence|politely).",
-    "You are (a pirate|Penstock's demo model|an expert in cooking|the support bot of a shop|ChatGPT|a teacher).",
-    "(Be brief|Be kind|Keep it short|Be concise|Do not be rude|Think step by step|Use simple words).",
-    "You (explain|know) (Penstock|the service|everything). (Be brief|Be kind|Help the user).",
-)
+_SYSTEM = Corpus.read("chat").strings("system")
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class Turn:
 def ask(topic: Topic, filling: Filling, rng: Random) -> str:
     """One way a person might ask about a topic."""
     core = draw(rng.choice(topic.questions), rng)
+    if topic.thing and rng.random() < 0.14:
+        core = loosen(draw(topic.thing, rng), rng)
     if rng.random() < 0.05:
         core = slip(core, rng)
     if topic.key in ("unknown.noise", "unknown.salad"):

@@ -1,34 +1,27 @@
 """How people dress a question: openers, closers, casing, punctuation, a slip of the finger.
 
-Promises that a dressed question is one opener or none, the core with at most one slip in it, one closer
-or none, and punctuation and casing. The tests lean on that to prove what training cannot contain.
+Promises that a dressed question is one opener or none, the core (a phrasing, or a thing amid loose words)
+with at most one slip in it, one closer or none, and punctuation and casing. The tests lean on that to
+prove what training cannot contain.
 """
 
 import re
 from collections.abc import Iterator
 from random import Random
 
-OPENERS = tuple(
-    "hi|hello|hey|hey there|hi there|please|so|ok so|okay|quick question|i have a question|excuse me|sorry|"
-    "one more thing|one more question|now|also|and|well|please tell me|hmm|thanks|thank you|great|cool|"
-    "i was wondering|i am new here|just curious|another question|next question|question|tell me|alright|"
-    "right|good|nice|then|but|yes|no|ok|dear model|hello model|hi penstock|i need help|help|wait|"
-    "let me ask you something|here is a question|if you can|first|second|finally".split("|")
-)
-CLOSERS = tuple(
-    "please|thanks|thank you|for me|in short|briefly|in one sentence|i am new to this|i am curious|"
-    "in simple words|for a beginner|if you know|if you can|then|now|exactly|again|today|here|"
-    "i really want to know|i forgot|help me|i need to know|in a nutshell|quickly|my friend|ok|right".split(
-        "|"
-    )
-)
+from models.dialogues.corpus import Corpus
+
+_CORPUS = Corpus.read("manner")
+OPENERS = _CORPUS.strings("openers")
+CLOSERS = _CORPUS.strings("closers")
+LOOSE = _CORPUS.strings("loose")
 _JOINTS = (", ", ": ", ". ", " ", " - ", "! ")
 _ENDS = ("?", "?", "?", "", "", ".", "!", "??", " ?", "...")
 _WORD = re.compile(r"\{[^}]*\}|[A-Za-z]{5,}")
 
 
 def slips(text: str) -> Iterator[str]:
-    """Every way to drop, double or swap one inner letter of a word of five letters or more; slots are left alone."""
+    """Every way to drop, double or swap one inner letter of a word of five letters or more, outside slots."""
     for word in _WORD.finditer(text):
         if word[0].startswith("{"):
             continue
@@ -42,6 +35,13 @@ def slip(text: str, rng: Random) -> str:
     """The text with one slip, or as it is when no word is long enough."""
     choices = tuple(slips(text))
     return rng.choice(choices) if choices else text
+
+
+def loosen(thing: str, rng: Random) -> str:
+    """A thing amid some everyday words in no order: so that it is the thing that counts, not the frame."""
+    before = [rng.choice(LOOSE) for _ in range(rng.randint(1, 4))]
+    after = [rng.choice(LOOSE) for _ in range(rng.choice((0, 0, 1, 2, 3)))]
+    return " ".join((*before, thing, *after))
 
 
 def dress(core: str, rng: Random) -> str:
@@ -66,6 +66,4 @@ def case(text: str, rng: Random) -> str:
 
 def _outside_slots(text: str, *, lower: bool) -> str:
     parts = re.split(r"(\{[^}]*\})", text)
-    return "".join(
-        part if part.startswith("{") else part.lower() if lower else part.upper() for part in parts
-    )
+    return "".join(part if part.startswith("{") else part.lower() if lower else part.upper() for part in parts)

@@ -21,7 +21,8 @@ def no_slots(_rng: Random) -> Filling:
 class Topic:
     """`key` is `group.name`. `verbatim` keeps the slots' letters as they are, for answers that copy them.
 
-    `share` is the topic's weight within its group.
+    `share` is the topic's weight within its group. `thing` is a phrase that alone tells the topic, whatever
+    stands around it; empty where there is none.
     """
 
     key: str
@@ -31,6 +32,7 @@ class Topic:
     shapes: Mapping[str, str] = field(default_factory=dict)
     verbatim: bool = False
     share: float = 1.0
+    thing: str = ""
 
     @property
     def group(self) -> str:

@@ -6,11 +6,11 @@ an unknown price refuses, it never bills nothing.
 """
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
@@ -111,13 +111,21 @@ def read_models(path: Path) -> ModelTable:
         raise ConfigError(f"{path}: no such file") from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path}: {error}") from error
-    tables = data.get("models")
+    tables = data.pop("models", None)
+    if data:
+        raise ConfigError(f"{path}: {next(iter(data))}: unknown; only [models.NAME] tables are read")
     if not isinstance(tables, dict) or not tables:
         raise ConfigError(f"{path}: no [models.NAME] table")
-    return ModelTable(_served(path, name, table) for name, table in tables.items())
+    models = [_served(path, name, table) for name, table in tables.items()]
+    try:
+        return ModelTable(models)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
 
 
-def _served(path: Path, name: str, table: Mapping[str, Any]) -> ServedModel:
+def _served(path: Path, name: str, table: object) -> ServedModel:
+    if not isinstance(table, dict) or "name" in table:
+        raise ConfigError(f"{path}: models.{name}: must be a table, without a `name` of its own")
     try:
         model = ServedModel.model_validate({"name": name, **table})
     except ValidationError as error:

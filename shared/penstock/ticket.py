@@ -10,7 +10,7 @@ A ticket is not spent by being verified: that one ticket is one generation is th
 import base64
 import hashlib
 import hmac
-from binascii import Error as Base64Error
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -22,6 +22,8 @@ from penstock.prices import Price
 
 MAX_LENGTH = 2_048  # characters; a real one has some 600
 CLOCK_SKEW = 5 * SECOND  # how far the edge's and the GPU's clocks may differ
+
+_KEY_ID = re.compile("[0-9A-Za-z]{1,32}")
 
 
 class InvalidTicket(Exception):
@@ -48,16 +50,21 @@ class TicketKeys:
 
     @classmethod
     def parse(cls, text: str) -> "TicketKeys":
-        """Keys written as `id:base64,id:base64`, the signing key first. Raises ValueError."""
+        """Keys written as `id:base64,id:base64`, the signing key first.
+
+        Raises ValueError, which names a wrong key by its place: what should be an id may be a secret.
+        """
         keys: dict[str, bytes] = {}
-        for entry in text.split(","):
+        for place, entry in enumerate(text.split(","), start=1):
             key_id, _, secret = entry.strip().partition(":")
-            if not key_id.isalnum() or key_id in keys:
-                raise ValueError("ticket keys: each is id:base64, with an id of its own of letters and digits")
+            if not _KEY_ID.fullmatch(key_id) or key_id in keys:
+                raise ValueError(
+                    f"ticket keys: number {place} is not id:base64, with an id of its own of letters and digits"
+                )
             try:
                 keys[key_id] = base64.b64decode(secret, validate=True)
-            except Base64Error as error:
-                raise ValueError(f"ticket keys: {key_id} is not base64") from error
+            except ValueError as error:
+                raise ValueError(f"ticket keys: number {place} has a secret that is not base64") from error
         return cls(keys)
 
     def sign(self, ticket: Ticket) -> str:
@@ -75,7 +82,7 @@ class TicketKeys:
         secret = self._keys.get(key_id, self._keys[self._current])
         if not hmac.compare_digest(_encode(_mac(secret, signed)), signature) or key_id not in self._keys:
             raise InvalidTicket("forged")
-        ticket = _ticket(orjson.loads(_decode(payload)))
+        ticket = _ticket(payload)
         if now > ticket.expires_at + CLOCK_SKEW:
             raise InvalidTicket("expired")
         return ticket
@@ -109,26 +116,34 @@ def _payload(ticket: Ticket) -> list[object]:
     ]
 
 
-def _ticket(payload: list[list[object]]) -> Ticket:
+def _ticket(payload: str) -> Ticket:
     # Signed, so written by `_payload` of this or a neighbouring release; another shape is not ours.
     try:
-        (lease_id, account, key, model, reserved_at, deadline), bound, price, body_hash, expires_at = payload
+        (lease_id, account, key, model, reserved_at, deadline), bound, price, body_hash, expires_at = orjson.loads(
+            _decode(payload)
+        )
         lease = Lease(
-            id=str(lease_id),
-            account_id=str(account),
-            key_id=str(key),
-            model=str(model),
+            id=_text(lease_id),
+            account_id=_text(account),
+            key_id=_text(key),
+            model=_text(model),
             bound=Bound(*map(_whole, bound)),
-            price=Price(str(price[0]), *map(_whole, price[1:])),
+            price=Price(_text(price[0]), *map(_whole, price[1:])),
             reserved_at=_whole(reserved_at),
             deadline=_whole(deadline),
         )
-        return Ticket(lease, str(body_hash), _whole(expires_at))
-    except (TypeError, ValueError) as error:
+        return Ticket(lease, _text(body_hash), _whole(expires_at))
+    except (TypeError, ValueError, LookupError) as error:
         raise InvalidTicket("of another version") from error
 
 
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
 def _whole(value: object) -> int:
-    if not isinstance(value, int):
+    if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError
     return value

@@ -7,18 +7,30 @@ bill. Everything here is asynchronous for the caller; the work itself happens of
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from math import inf
 from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How to pick tokens, and when to stop. Temperature 0 is greedy; `seed` None draws a fresh one."""
+    """How to pick tokens, and when to stop. Temperature 0 is greedy; `seed` None draws a fresh one.
+
+    ValueError for values that have no meaning; what a caller of the API may ask for is the edge's business.
+    """
 
     max_tokens: int  # at least 1
     temperature: float = 1.0
     top_p: float = 1.0
     seed: int | None = None
     stop: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.max_tokens < 1:
+            raise ValueError(f"max_tokens is {self.max_tokens}, not at least 1")
+        if not (0 <= self.temperature < inf and 0 <= self.top_p <= 1):
+            raise ValueError(f"temperature {self.temperature} or top_p {self.top_p} is out of range")
+        if "" in self.stop:
+            raise ValueError("a stop string is empty")
 
 
 class FinishReason(StrEnum):

@@ -1,6 +1,6 @@
 """`penstock accounts`: who pays, and how much at most. An account's limits hold for all its keys together."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -15,9 +15,9 @@ from penstock.cli.limits import (
     limits_text,
     limits_with,
 )
-from penstock.cli.output import iso_time, print_json, print_table
+from penstock.cli.output import iso_time, print_json, print_table, short_time
 from penstock.clock import now_ms
-
+from penstock.ledger import Account, Ledger
 
 app = typer.Typer(help="Make accounts, and set their limits.", no_args_is_help=True)
 
@@ -27,6 +27,7 @@ AccountId = Annotated[str, typer.Argument(metavar="ID", help="The account's id."
 @app.command()
 def create(
     account_id: AccountId,
+    *,
     name: Annotated[str, typer.Option("--name", help="Whose it is.")] = "",
     data: Data = DEFAULT_DATA,
     ledger: LedgerUrl = None,
@@ -48,6 +49,7 @@ def create(
 
 @app.command("list")
 def list_accounts(
+    *,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     data: Data = DEFAULT_DATA,
     ledger: LedgerUrl = None,
@@ -64,7 +66,7 @@ def list_accounts(
                 account.id,
                 account.name,
                 limits_text(account.limits),
-                iso_time(account.created_at) or "",
+                short_time(account.created_at)[:10],
                 "enabled" if account.enabled else "disabled",
             )
             for account in accounts
@@ -75,13 +77,12 @@ def list_accounts(
 @app.command("set")
 def set_account(
     account_id: AccountId,
+    *,
     requests_per_minute: RequestsPerMinute = None,
     tokens_per_minute: TokensPerMinute = None,
     concurrent: Concurrent = None,
     monthly_budget: MonthlyBudget = None,
-    enabled: Annotated[
-        bool | None, typer.Option("--enable/--disable", help="Whether its keys open anything.")
-    ] = None,
+    enabled: Annotated[bool | None, typer.Option("--enable/--disable", help="Whether its keys open anything.")] = None,
     data: Data = DEFAULT_DATA,
     ledger: LedgerUrl = None,
 ) -> None:

@@ -50,7 +50,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return 130
     except Exception as error:
         line, code = _explained(error)
-        sys.stderr.write(f"penstock: {line}\n")
+        if line:  # a command group without a command has printed its help
+            sys.stderr.write(f"penstock: {line}\n")
     return code if isinstance(code, int) else 0
 
 

@@ -82,7 +82,7 @@ def write_private(file: Path, text: str) -> None:
     """Write a file of mode 0600 in one step: it is there complete, or as it was before."""
     draft = file.with_name(f"{file.name}.new")
     draft.unlink(missing_ok=True)
-    with open(draft, "x", encoding="utf-8", opener=lambda path, flags: os.open(path, flags, 0o600)) as out:  # noqa: PTH123 (Path.open takes no opener)
+    with open(draft, "x", encoding="utf-8", opener=lambda path, flags: os.open(path, flags, 0o600)) as out:
         out.write(f"{text}\n")
         out.flush()
         os.fsync(out.fileno())

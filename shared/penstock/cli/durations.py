@@ -12,7 +12,7 @@ _LONGEST = 3_660 * _UNITS["d"]  # ten years: what is longer was mistyped
 
 def duration(text: str) -> int:
     """The span in milliseconds. Raises BadParameter."""
-    match = re.fullmatch(r"(\d{1,9})([smhd])", text)
+    match = re.fullmatch(r"([0-9]{1,9})([smhd])", text)
     if match is None:
         raise typer.BadParameter(f"{text!r} is not a span of time such as 90s, 15m, 24h or 30d")
     span = int(match[1]) * _UNITS[match[2]]

@@ -4,7 +4,7 @@ A key is shown when it is made and never again: the ledger stores only a hash of
 """
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -20,9 +20,10 @@ from penstock.cli.limits import (
     limits_text,
     limits_with,
 )
-from penstock.cli.output import iso_time, print_json, print_table
+from penstock.cli.output import iso_time, print_json, print_table, short_time
 from penstock.clock import now_ms
-
+from penstock.keys import ApiKey, mint
+from penstock.ledger import Key, Ledger, Limits
 
 app = typer.Typer(help="Make, list and end API keys.", no_args_is_help=True)
 
@@ -32,11 +33,10 @@ KeyId = Annotated[str, typer.Argument(metavar="ID", help="A key's id, as `pensto
 
 @app.command()
 def create(
+    *,
     name: Annotated[str, typer.Option("--name", help="What the key is for.")] = "",
     account: Annotated[str, typer.Option("--account", help="Who pays.")] = "local",
-    models: Annotated[
-        str | None, typer.Option("--models", metavar="A,B", help="The only models it may use.")
-    ] = None,
+    models: Annotated[str | None, typer.Option("--models", metavar="A,B", help="The only models it may use.")] = None,
     expires_in: Annotated[
         int | None,
         typer.Option("--expires-in", parser=duration, metavar="SPAN", help="Ends by itself, such as 30d."),
@@ -50,7 +50,6 @@ def create(
     ledger: LedgerUrl = None,
 ) -> None:
     """Make a key, and show it once."""
-    from penstock.keys import mint  # noqa: PLC0415
     secret, now = mint(), now_ms()
     key = Key(
         id=secret.id,
@@ -74,6 +73,7 @@ def create(
 
 @app.command("list")
 def list_keys(
+    *,
     account: Annotated[str | None, typer.Option("--account", help="Only this account's.")] = None,
     as_json: Json = False,
     data: Data = DEFAULT_DATA,
@@ -94,7 +94,7 @@ def list_keys(
                 key.account_id,
                 ", ".join(sorted(key.models)) if key.models is not None else "all",
                 limits_text(key.limits),
-                iso_time(key.created_at) or "",
+                short_time(key.created_at)[:10],
                 _state(key, now),
             )
             for key in keys
@@ -105,6 +105,7 @@ def list_keys(
 @app.command()
 def rotate(
     key_id: KeyId,
+    *,
     grace: Annotated[
         int, typer.Option("--grace", parser=duration, metavar="SPAN", help="How long the old one still works.")
     ] = "24h",  # type: ignore[assignment]  # typer gives the default to the parser
@@ -113,7 +114,6 @@ def rotate(
     ledger: LedgerUrl = None,
 ) -> None:
     """Make a key with the scope, limits and lifetime of another, which ends after the grace."""
-    from penstock.keys import mint  # noqa: PLC0415
 
     secret, now = mint(), now_ms()
 
@@ -139,7 +139,7 @@ def rotate(
 
 
 @app.command()
-def revoke(key_id: KeyId, data: Data = DEFAULT_DATA, ledger: LedgerUrl = None) -> None:
+def revoke(key_id: KeyId, *, data: Data = DEFAULT_DATA, ledger: LedgerUrl = None) -> None:
     """End a key at once."""
 
     async def end(opened: Ledger) -> Key:
@@ -163,9 +163,7 @@ async def _add(ledger: Ledger, key: Key) -> None:
     try:
         await ledger.create_key(key)
     except KeyError as error:
-        raise Failure(
-            f"there is no account {key.account_id!r}; `penstock accounts list` shows them"
-        ) from error
+        raise Failure(f"there is no account {key.account_id!r}; `penstock accounts list` shows them") from error
 
 
 async def _found(ledger: Ledger, key_id: str) -> Key:
@@ -177,13 +175,13 @@ async def _found(ledger: Ledger, key_id: str) -> Key:
 
 def _state(key: Key, now: int) -> str:
     if key.revoked_at is not None:
-        return f"revoked {iso_time(key.revoked_at)}"
+        return f"revoked {short_time(key.revoked_at)}"
     if key.expires_at is None:
         return "active"
-    return f"{'active until' if key.usable(now) else 'expired'} {iso_time(key.expires_at)}"
+    return f"{'active until' if key.usable(now) else 'expired'} {short_time(key.expires_at)}"
 
 
-def _show_new(secret: "ApiKey", key: Key, as_json: bool, more: dict[str, Any]) -> None:
+def _show_new(secret: ApiKey, key: Key, as_json: bool, more: dict[str, Any]) -> None:
     if as_json:
         print_json({"key": secret.reveal(), **_as_json(key, key.created_at), **more})
         return

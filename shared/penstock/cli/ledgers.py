@@ -3,18 +3,16 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import Annotated, TypeVar
 
 import typer
 
 from penstock.cli.failure import Failure
-
+from penstock.ledger import Ledger, open_ledger
 
 T = TypeVar("T")
 
-Data = Annotated[
-    Path, typer.Option("--data", envvar="PENSTOCK_DATA", help="The data directory of `penstock serve`.")
-]
+Data = Annotated[Path, typer.Option("--data", envvar="PENSTOCK_DATA", help="The data directory of `penstock serve`.")]
 LedgerUrl = Annotated[
     str | None,
     typer.Option(

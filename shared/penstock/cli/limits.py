@@ -1,12 +1,13 @@
 """The four limits as options of a command, and as people read them."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from penstock.cli.failure import Failure
-
+from penstock.ledger import Limits
+from penstock.prices import dollars, nano_of
 
 RequestsPerMinute = Annotated[
     str | None, typer.Option("--requests-per-minute", metavar="N", help="Requests a minute, or `none`.")

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 import typer
 
@@ -23,6 +23,11 @@ def iso_time(at: int | None) -> str | None:
     return datetime.fromtimestamp(at // SECOND, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def short_time(at: int | None) -> str:
+    """A time in milliseconds as tables show it, in UTC, to the minute."""
+    return "" if at is None else datetime.fromtimestamp(at // SECOND, UTC).strftime("%Y-%m-%d %H:%M")
+
+
 def print_table(
     columns: Sequence[str],
     rows: Sequence[Sequence[str]],
@@ -38,9 +43,9 @@ def print_table(
 
     table = Table(box=box.SIMPLE_HEAD, show_footer=bool(total), pad_edge=False)
     for column, foot in zip(columns, total or [""] * len(columns), strict=True):
-        table.add_column(
-            column, footer=Text(foot), justify="right" if column in numbers else "left", overflow="fold"
-        )
+        justify: Literal["left", "right"] = "right" if column in numbers else "left"
+        whole = column in {*numbers, "id", "day"}  # half a number is a wrong one
+        table.add_column(column, footer=Text(foot), justify=justify, overflow="fold", no_wrap=whole)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))  # as it is: a key's name is not markup
     console = Console()

@@ -4,14 +4,15 @@ import csv
 import sys
 from collections.abc import Sequence
 from datetime import date
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from penstock.cli.failure import Failure
 from penstock.cli.ledgers import DEFAULT_DATA, Data, LedgerUrl, on_ledger
 from penstock.cli.output import print_json, print_table
-
+from penstock.ledger import Ledger, UsageRow
+from penstock.prices import dollars
 
 _COUNTS = ("requests", "prompt_tokens", "cached_prompt_tokens", "completion_tokens")
 _COLUMNS = ("day", "account", "key", "model", *_COUNTS, "cost_nano_usd", "cost_usd")
@@ -25,6 +26,7 @@ def _day(text: str) -> str:
 
 
 def usage(
+    *,
     key: Annotated[str | None, typer.Option("--key", metavar="ID", help="Only this key's.")] = None,
     since: Annotated[
         str | None, typer.Option("--since", parser=_day, metavar="DAY", help="From this UTC day on.")
@@ -93,10 +95,7 @@ def _print_table(rows: Sequence[dict[str, Any]], names: dict[str, str]) -> None:
     numbers = ("requests", "prompt", "cached", "completion", "cost")
     print_table(
         ("day", "key", "model", *numbers),
-        [
-            (row["day"], _named(row["key"], names), row["model"], *_figures(row))
-            for row in rows
-        ],
+        [(row["day"], _named(row["key"], names), row["model"], *_figures(row)) for row in rows],
         numbers=numbers,
         total=("total", "", "", *_figures(_total(rows))),
     )

@@ -4,7 +4,8 @@ Every flow runs through it: `reserve` before dispatch, `claim` and `checkpoint` 
 tokens are born, `expire` for what died. tests/contract holds every implementation to it. Its promises:
 
 - a request is settled exactly once, however often and in whatever order these are called;
-- what is reserved and spent together never passes a limit, under any concurrency;
+- no reservation is granted that would take what is reserved and spent past a limit, under any
+  concurrency. What can pass one is a late settlement: its tokens were generated, so they are booked;
 - a refusal changes nothing; a write that was acknowledged survives `kill -9`;
 - every method may be called again with the same arguments after a lost answer.
 
@@ -41,7 +42,7 @@ class Ledger(Protocol):
     # -- accounts and keys ------------------------------------------------------------------------
 
     async def create_account(self, account: Account) -> None:
-        """Add an account. ValueError where the id is taken."""
+        """Add an account. ValueError where the id is another account's."""
 
     async def accounts(self) -> Sequence[Account]:
         """All accounts, oldest first."""
@@ -50,7 +51,7 @@ class Ledger(Protocol):
         """Change an account's switch and limits. KeyError where there is none."""
 
     async def create_key(self, key: Key) -> None:
-        """Add a key. ValueError where the id is taken, KeyError where the account does not exist."""
+        """Add a key. ValueError where the id is another key's, KeyError where there is no such account."""
 
     async def keys(self, account_id: str | None = None) -> Sequence[Key]:
         """The keys of an account, or all, oldest first."""
@@ -69,8 +70,10 @@ class Ledger(Protocol):
     async def reserve(self, caller: Caller, lease: Lease) -> Reserved | Refused:
         """Set `lease.bound` aside, at `lease.reserved_at`, within the limits of account and key.
 
-        A lease that is already live is reserved again without change. AccessDenied where the account is
-        off or the key has ended. Dead leases are reaped before a refusal is given.
+        The limits are those in the store, not those in `caller`, which may be cached. A lease that is
+        already live is reserved again without change. AccessDenied where the account is off, or the key
+        has ended, is not the account's or does not exist. Dead leases are reaped before a refusal is
+        given. Of several limits reached the budget is named first, and the account's before the key's.
         """
 
     async def claim(self, lease: Lease, attempt: str, bound: Bound, now: int, deadline: int) -> Claim:
@@ -78,13 +81,14 @@ class Ledger(Protocol):
 
         `attempt` names the one who claims, so that its retry is not taken for another's. A second
         attempt gets TAKEN until the first one's deadline has passed. ValueError where `bound` is larger
-        than the lease's.
+        than what is set aside: the lease's bound, or that of an earlier claim.
         """
 
     async def checkpoint(self, lease: Lease, attempt: str, usage: Usage, deadline: int) -> bool:
         """Record the usage so far and renew the deadline. False where the attempt holds the lease no more.
 
-        A checkpoint never lowers what an earlier one recorded.
+        A checkpoint never lowers what an earlier one recorded, and never shortens the deadline.
+        ValueError where the usage is over what is set aside, as in `settle`.
         """
 
     async def settle(self, lease: Lease, usage: Usage, outcome: str, now: int) -> Settled:
@@ -107,7 +111,7 @@ class Ledger(Protocol):
     # -- what was used ----------------------------------------------------------------------------
 
     async def standings(self, caller: Caller, now: int) -> Standings:
-        """How far the caller is into each limit that is set."""
+        """How far the caller is into each limit that is set in the store; empty for one it does not know."""
 
     async def usage(
         self, *, account_id: str | None = None, key_id: str | None = None, since: str = "", until: str = "~"
@@ -118,7 +122,7 @@ class Ledger(Protocol):
         """The usage record of one request; None before it is settled or closed."""
 
     async def records(self, *, account_id: str | None = None, limit: int = 1_000) -> Sequence[UsageRecord]:
-        """The latest usage records, newest first."""
+        """The latest usage records, newest first by `settled_at`."""
 
     # -- idempotency ------------------------------------------------------------------------------
 
@@ -128,10 +132,10 @@ class Ledger(Protocol):
         """Take up an `Idempotency-Key`, or say what became of it. One past `expires_at` is forgotten."""
 
     async def remember(self, account_id: str, idempotency_key: str, answer: StoredAnswer, expires_at: int) -> None:
-        """Keep the answer of a request that `begin` called FRESH."""
+        """Keep the answer of a request that `begin` called FRESH. The first answer stays."""
 
     async def abandon(self, account_id: str, idempotency_key: str) -> None:
-        """Forget a request that `begin` called FRESH and that has no answer to keep."""
+        """Forget a request that `begin` called FRESH. Changes nothing where an answer is kept."""
 
     # -- the store --------------------------------------------------------------------------------
 

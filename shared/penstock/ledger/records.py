@@ -4,21 +4,29 @@ A lease is self-contained: whoever holds it (the ticket carries it) can claim, c
 without reading anything else first.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 
 from penstock.clock import day_of, minute_of, month_of
 from penstock.prices import Price
 
+MOST = 10**16  # of any one number here: ten million dollars. Hundreds of such numbers add up in 64 bits.
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What an account or a key may use. None is no limit."""
+    """What an account or a key may use. None is no limit. ValueError for one that is not in 0..MOST."""
 
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     concurrent_requests: int | None = None
     monthly_budget: int | None = None  # nano-dollars
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            limit = getattr(self, field.name)
+            if limit is not None and not 0 <= limit <= MOST:
+                raise ValueError(f"{field.name} must be from 0 to {MOST}, not {limit}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +79,10 @@ class Bound:
 
     tokens: int
     nano: int
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.tokens <= MOST and 0 <= self.nano <= MOST):
+            raise ValueError(f"{self} is not a bound: both must be from 0 to {MOST}")
 
     def within(self, other: "Bound") -> bool:
         """Whether this bound is no larger than the other, in either measure."""

@@ -43,7 +43,7 @@ def reserve(db: Connection, lease: Lease) -> Reserved | Refused:
     return Reserved(lease, windows.plus(lease.bound).standings())
 
 
-def claim(db: Connection, lease: Lease, attempt: str, bound: Bound, now: int, deadline: int) -> Claim:
+def claim(db: Connection, lease: Lease, attempt: str, bound: Bound, *, now: int, deadline: int) -> Claim:
     """Take the lease up, and shrink what it has set aside."""
     live = leases.get(db, lease.id)
     _held_to(lease.bound if live is None else live.lease.bound, bound)
@@ -83,7 +83,7 @@ def settle(db: Connection, lease: Lease, used: Usage, outcome: str, now: int) ->
     aside = booked.bound if booked else live.lease.bound if live else lease.bound
     _held_to(aside, _bound_of(used, lease.price))
     if booked:
-        usage.correct(db, lease, booked.record, used, outcome, now)
+        usage.correct(db, lease, booked.record, used, outcome, now=now)
         return Settled.LATE
     leases.remove(db, lease.id)
     usage.book(db, live.lease if live else lease, used, outcome, now, provisional=False)

@@ -10,7 +10,7 @@ _PRUNED_AT_ONCE = 100  # entries; more than one call can add, so that the table 
 
 
 def begin(
-    db: Connection, account_id: str, idempotency_key: str, body_hash: str, now: int, expires_at: int
+    db: Connection, account_id: str, idempotency_key: str, body_hash: str, *, now: int, expires_at: int
 ) -> StoredAnswer | Idempotency:
     """Take the key up, or say what became of it."""
     _prune(db, now)

@@ -26,7 +26,7 @@ from penstock.ledger.records import (
     UsageRecord,
     UsageRow,
 )
-from penstock.ledger.sqlite import callers, flow, idempotency, usage, windows
+from penstock.ledger.sqlite import callers, flow, idempotency, usage
 from penstock.ledger.sqlite.migrations import version_of
 from penstock.ledger.sqlite.store import Store
 
@@ -74,7 +74,7 @@ class SqliteLedger(Ledger):
         return await self._store.write(flow.reserve, lease)
 
     async def claim(self, lease: Lease, attempt: str, bound: Bound, now: int, deadline: int) -> Claim:
-        return await self._store.write(flow.claim, lease, attempt, bound, now, deadline)
+        return await self._store.write(flow.claim, lease, attempt, bound, now=now, deadline=deadline)
 
     async def checkpoint(self, lease: Lease, attempt: str, usage: Usage, deadline: int) -> bool:
         return await self._store.write(flow.checkpoint, lease, attempt, usage, deadline)
@@ -106,7 +106,9 @@ class SqliteLedger(Ledger):
     async def begin(
         self, account_id: str, idempotency_key: str, body_hash: str, now: int, expires_at: int
     ) -> StoredAnswer | Idempotency:
-        return await self._store.write(idempotency.begin, account_id, idempotency_key, body_hash, now, expires_at)
+        return await self._store.write(
+            idempotency.begin, account_id, idempotency_key, body_hash, now=now, expires_at=expires_at
+        )
 
     async def remember(self, account_id: str, idempotency_key: str, answer: StoredAnswer, expires_at: int) -> None:
         await self._store.write(idempotency.remember, account_id, idempotency_key, answer, expires_at)

@@ -3,7 +3,7 @@
 A record and the sums that hold it change in one transaction, so they never disagree.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, RowMapping, bindparam, select, update
@@ -61,7 +61,7 @@ def book(db: Connection, lease: Lease, usage: Usage, outcome: str, now: int, *, 
     _count(db, lease, Amount(1, usage.total_tokens, nano), usage_row(usage), now)
 
 
-def correct(db: Connection, lease: Lease, before: UsageRecord, usage: Usage, outcome: str, now: int) -> None:
+def correct(db: Connection, lease: Lease, before: UsageRecord, usage: Usage, outcome: str, *, now: int) -> None:
     """Make a provisional record final, and count the difference."""
     nano = usage.cost(lease.price)
     changes = {"nano": nano, "outcome": outcome, "provisional": False, "settled_at": now} | usage_row(usage)
@@ -97,9 +97,9 @@ def records(db: Connection, account_id: str | None, limit: int) -> Sequence[Usag
     return [_record(row) for row in db.execute(query).mappings()]
 
 
-def _count(db: Connection, lease: Lease, amount: Amount, tokens: dict[str, object], now: int) -> None:
+def _count(db: Connection, lease: Lease, amount: Amount, tokens: Mapping[str, object], now: int) -> None:
     row = {"account_id": lease.account_id, "key_id": lease.key_id, "model": lease.model, "day": lease.day}
-    db.execute(_ADD, row | tokens | {"requests": amount.requests, "nano": amount.nano})
+    db.execute(_ADD, {**row, **tokens, "requests": amount.requests, "nano": amount.nano})
     spend(db, lease, amount, now)
 
 

@@ -1,0 +1,28 @@
+"""`python -m benchmarks NAME [--quick] [--json]`: run one benchmark and print what it measured."""
+
+import argparse
+from collections.abc import Callable
+from functools import partial
+
+from rich.console import Console
+
+from benchmarks.edge.measure import measure
+from benchmarks.report import Report
+
+_BENCHMARKS: dict[str, Callable[[bool, Callable[[str], None]], Report]] = {"edge": measure}
+
+
+def main() -> None:
+    """Progress goes to standard error, the tables or the one JSON object to standard output."""
+    parser = argparse.ArgumentParser(prog="benchmarks", description="Run a benchmark.")
+    parser.add_argument("name", choices=sorted(_BENCHMARKS))
+    parser.add_argument("--quick", action="store_true", help="seconds: shows that it runs, measures little")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
+    options = parser.parse_args()
+    say = partial(Console(stderr=True).print, style="dim")
+    report = _BENCHMARKS[options.name](options.quick, say)
+    print(report.json() if options.json else report.text())
+
+
+if __name__ == "__main__":
+    main()

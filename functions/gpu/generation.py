@@ -1,0 +1,136 @@
+"""One request's generation: the engine's events, counted as they are born and settled as they end.
+
+It runs in a task of its own, so that what is billed is what was generated, however slowly it is read. Its
+events wait in a mailbox of at most one a token, so `max_tokens` bounds what a slow reader can hold.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from enum import StrEnum
+from types import TracebackType
+from typing import Self
+
+from functions.gpu.engine import Engine, EngineError, Event, Finished
+from functions.gpu.tenure import Tenure
+from functions.gpu.work import Work
+from penstock.ledger import Usage
+
+
+class Outcome(StrEnum):
+    """How a generation ended, as its usage record says it."""
+
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"  # the client went, or the process is stopping
+    ERROR = "error"
+
+
+class Generation:
+    """The work under a tenure, begun on entering and ended, its slot freed, on leaving.
+
+    `silence_s` is how long the engine may take for one event before it counts as stuck: a place in its
+    queue comes before the first.
+    """
+
+    def __init__(self, engine: Engine, work: Work, tenure: Tenure, *, silence_s: float) -> None:
+        self.first_token_at: float | None = None  # seconds, of the monotonic clock
+        self._engine = engine
+        self._work = work
+        self._tenure = tenure
+        self._silence_s = silence_s
+        self._decided = asyncio.Event()  # whether there is anything to claim
+        self._mailbox: asyncio.Queue[Event | Exception] = asyncio.Queue()
+
+    async def __aenter__(self) -> Self:
+        self._running = asyncio.create_task(self._run())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._running.cancel()
+        await asyncio.wait({self._running})
+
+    async def taken_up(self) -> None:
+        """Wait until the lease is ours, or the engine has refused at once. Raises Conflict, Unavailable."""
+        await self._decided.wait()
+        await self._tenure.claimed()
+
+    @property
+    def usage(self) -> Usage:
+        """What was used so far; after the last event, what is booked."""
+        return self._tenure.usage
+
+    async def event(self, within_s: float | None = None) -> Event | None:
+        """The next event; None where there is none in time. Raises what the generation failed of."""
+        try:
+            async with asyncio.timeout(within_s):
+                event = await self._mailbox.get()
+        except TimeoutError:
+            return None
+        if isinstance(event, Exception):
+            raise event
+        return event
+
+    async def _run(self) -> None:
+        last: Event | Exception
+        outcome = Outcome.CANCELLED
+        try:
+            last = await self._generate()
+            outcome = Outcome.COMPLETED
+        except Exception as error:
+            last = error
+            outcome = Outcome.ERROR
+        finally:
+            self._decided.set()
+            await self._tenure.settle(outcome)
+        # After the settlement, so that whoever has read the last event finds its usage booked.
+        self._mailbox.put_nowait(last)
+
+    async def _generate(self) -> Finished:
+        async with aclosing(self._engine.generate(self._work.prompt, self._work.sampling)) as events:
+            event = await self._first(events)
+            while not isinstance(event, Finished):
+                self._mailbox.put_nowait(event)
+                event = await self._next(events)
+            return event
+
+    async def _first(self, events: AsyncGenerator[Event, None]) -> Event:
+        """The first event, with the claim going on beside it.
+
+        The claim begins as soon as the engine's first step waits for anything: an engine that refuses at
+        once, because its queue is full, leaves nothing claimed.
+        """
+        claiming = asyncio.get_running_loop().call_soon(self._claim)
+        try:
+            event = await self._next(events)
+        except BaseException:
+            claiming.cancel()
+            raise
+        self._claim()
+        return event
+
+    def _claim(self) -> None:
+        if not self._decided.is_set():
+            self._tenure.begin(self._work.bound)
+            self._decided.set()
+
+    async def _next(self, events: AsyncGenerator[Event, None]) -> Event:
+        try:
+            async with asyncio.timeout(self._silence_s):
+                event = await anext(events)
+        except TimeoutError:
+            raise EngineError(f"no token within {self._silence_s:g} seconds") from None
+        except StopAsyncIteration:
+            raise EngineError("the events ended without the last one") from None
+        self._count(event)
+        return event
+
+    def _count(self, event: Event) -> None:
+        """The prompt counts from the first token on: before it, nothing was given."""
+        if event.completion_tokens == 0:
+            return
+        if self.first_token_at is None:
+            self.first_token_at = time.monotonic()
+        self._tenure.used(Usage(prompt_tokens=len(self._work.prompt), completion_tokens=event.completion_tokens))

@@ -1,0 +1,130 @@
+"""The service: the loaded model and everything a request needs, put together at startup.
+
+Taken apart in the order in which nothing is lost: the requests end, then their settlements, then the
+engine and the ledger.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import structlog
+
+from functions.gpu.bookkeeper import Bookkeeper
+from functions.gpu.engine import Engine, load_engine
+from functions.gpu.gate import Gate
+from functions.gpu.tenure import Tenure
+from penstock.clock import now_ms
+from penstock.errors import Unavailable
+from penstock.ledger import Lease, Ledger, LedgerUnavailable, open_ledger
+from penstock.models import ConfigError, ServedModel, read_models
+from penstock.settings import GpuSettings
+from penstock.ticket import TicketKeys
+
+SHUTDOWN_GRACE_S = 10.0  # for running requests, and as much again for their settlements
+EXPIRE_EVERY_S = 30.0
+
+log = structlog.get_logger()
+
+
+class Service:
+    """One process's service of one model."""
+
+    def __init__(self, settings: GpuSettings, model: ServedModel, engine: Engine, ledger: Ledger) -> None:
+        self.settings = settings
+        self.model = model
+        self.engine = engine
+        self._ledger = ledger
+        self.gate = Gate(TicketKeys.parse(settings.ticket_keys.get_secret_value()), model.name)
+        self.bookkeeper = Bookkeeper(ledger)
+        self._open = True
+        self._requests: set[asyncio.Task[object]] = set()
+        self._expiring = asyncio.create_task(self._expire())
+
+    def check(self) -> None:
+        """Raises Unavailable where no request is taken."""
+        if not self._open:
+            raise stopping()
+        if self.bookkeeper.full:
+            raise Unavailable("Too many settlements wait for the ledger.", code="ledger_unavailable")
+
+    @contextmanager
+    def request(self) -> Iterator[None]:
+        """The current task serves a request, and is waited for at the end. Raises Unavailable."""
+        self.check()
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 (a request runs in a task)
+        self._requests.add(task)
+        try:
+            yield
+        finally:
+            self._requests.discard(task)
+
+    def tenure(self, lease: Lease) -> Tenure:
+        """A hold on the lease, to be entered by the request whose ticket was admitted."""
+        return Tenure(lease, self.gate, self._ledger, self.bookkeeper, self.settings)
+
+    async def close(self) -> None:
+        """Take no more requests, let the running ones end or end them, settle them, let go of everything."""
+        self._open = False
+        self._expiring.cancel()
+        await self._end_requests()
+        await self.bookkeeper.close(SHUTDOWN_GRACE_S)
+        await self.engine.close()
+        await self._ledger.close()
+
+    async def _end_requests(self) -> None:
+        if self._requests:
+            await asyncio.wait(self._requests, timeout=SHUTDOWN_GRACE_S)
+        for task in self._requests:
+            task.cancel()
+        if self._requests:
+            await asyncio.wait(self._requests, timeout=SHUTDOWN_GRACE_S)
+
+    async def _expire(self) -> None:
+        """Close dead leases now and then; whoever runs does it for all, so a failure matters to nobody."""
+        while True:
+            with suppress(LedgerUnavailable):
+                while closed := await self._ledger.expire(now_ms()):
+                    log.info("leases_expired", count=len(closed))
+            await asyncio.sleep(EXPIRE_EVERY_S)
+
+
+async def open_service(settings: GpuSettings, engine: Engine | None, ledger: Ledger | None) -> Service:
+    """Load the model and open the ledger, unless they are given.
+
+    Raises ModelUnreadable, ConfigError, LedgerUnavailable.
+    """
+    model = read_models(settings.config).get(settings.model)
+    if model is None:
+        raise ConfigError(f"{settings.config}: no model {settings.model!r}")
+    books = ledger if ledger is not None else await _ledger(settings.ledger_url)
+    try:
+        loaded = engine if engine is not None else await asyncio.to_thread(_load, settings, model)
+    except BaseException:
+        await books.close()
+        raise
+    return Service(settings, model, loaded, books)
+
+
+def stopping() -> Unavailable:
+    """The refusal of a process that is stopping."""
+    return Unavailable("The GPU process is stopping.", code="gpu_stopping")
+
+
+def _load(settings: GpuSettings, model: ServedModel) -> Engine:
+    return load_engine(
+        Path(model.source),
+        dtype=model.dtype,
+        threads=settings.threads,
+        context_length=model.context_length,
+        queue_limit=settings.max_waiting,
+    )
+
+
+async def _ledger(url: str) -> Ledger:
+    try:
+        return await open_ledger(url)
+    except ValueError as error:
+        raise ConfigError(f"PENSTOCK_LEDGER_URL: {error}") from error

@@ -1,0 +1,51 @@
+"""`penstock chat`: a conversation in the terminal, over the API like any other client."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import typer
+
+from penstock.cli.data import DataDirectory
+from penstock.cli.failure import Failure
+from penstock.cli.ledgers import DEFAULT_DATA, Data
+
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+_LONGEST_MESSAGE = 4 << 20  # characters; the edge refuses larger bodies
+
+
+def chat(
+    message: Annotated[
+        str | None, typer.Argument(help="Ask this one thing. Without it: a conversation, or standard input.")
+    ] = None,
+    *,
+    url: Annotated[str, typer.Option("--url", envvar="PENSTOCK_URL", help="The API.")] = "http://127.0.0.1:8000/v1",
+    key: Annotated[
+        str | None,
+        typer.Option("--key", envvar="PENSTOCK_API_KEY", help="Default: the one `penstock serve` kept."),
+    ] = None,
+    model: Annotated[str | None, typer.Option("--model", help="Default: the first one served.")] = None,
+    system: Annotated[str | None, typer.Option("--system", help="Instructions for the model.")] = None,
+    data: Data = DEFAULT_DATA,
+) -> None:
+    """Chat with a served model."""
+    from penstock.cli.api import Api  # noqa: PLC0415
+    from penstock.cli.conversation import Conversation  # noqa: PLC0415
+    from penstock.cli.terminal import ask_once, converse  # noqa: PLC0415
+
+    local = urlsplit(url).hostname in _LOOPBACK
+    with Api(url, key or _kept_key(data, local), proxied=not local) as api:
+        conversation = Conversation(api, model or api.first_model(), system)
+        if message is None and sys.stdin.isatty() and sys.stdout.isatty():
+            converse(conversation, url)
+        else:
+            ask_once(conversation, message if message is not None else sys.stdin.read(_LONGEST_MESSAGE))
+
+
+def _kept_key(data: Path, local: bool) -> str:
+    """The key that `penstock serve` kept. It is sent to this machine only, never to another's URL."""
+    kept = DataDirectory(data).kept_key() if local else None
+    if kept is None:
+        raise Failure("no key: give --key, or set PENSTOCK_API_KEY (`penstock keys create` makes one)")
+    return kept

@@ -1,0 +1,31 @@
+"""`penstock serve`: the edge, the GPU process and the ledger on this machine, as the cloud runs them."""
+
+from typing import Annotated
+
+import typer
+
+from penstock.cli.data import DataDirectory
+from penstock.cli.ledgers import DEFAULT_DATA, Data
+
+
+def serve(
+    *,
+    host: Annotated[str, typer.Option("--host", help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="The port; 0 picks a free one.")] = 8000,
+    data: Data = DEFAULT_DATA,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            metavar="NAME|FOLDER|ORG/NAME[@REVISION]",
+            help="A model of penstock.toml (default: its first), a folder, or a repository of the hub.",
+        ),
+    ] = None,
+) -> None:
+    """Serve a model on this machine: edge, GPU process and ledger, until Ctrl-C."""
+    from penstock.cli.serving.session import Session  # noqa: PLC0415
+
+    directory = DataDirectory(data)
+    with directory.owned():
+        code = Session.prepare(directory, host, port, model).run()
+    raise typer.Exit(code)

@@ -1,0 +1,114 @@
+"""What `penstock serve` prints when it is ready: where it is, the key, and what to paste.
+
+What is pasted stands at the left edge, unwrapped and without a frame.
+"""
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.syntax import Syntax
+from rich.text import Text
+
+from penstock.cli.data import DataDirectory
+from penstock.cli.ledgers import DEFAULT_DATA
+from penstock.cli.serving.first_key import FirstKey
+from penstock.cli.serving.model import Choice
+
+DEFAULT_PORT = 8000
+_QUESTION = "What is Penstock?"
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    """The facts that are printed."""
+
+    url: str  # ends in /v1
+    choice: Choice
+    key: FirstKey
+    data: DataDirectory
+
+    def show(self, console: Console) -> None:
+        """Print it."""
+        console.print()
+        for label, fact in self._facts():
+            console.print(Text(f"{label:<8}", style="bold") + fact, soft_wrap=True)
+        for title, language, code in (
+            ("Ask it something:", "bash", self._curl()),
+            ("Or from Python (pip install openai):", "python", self._python()),
+        ):
+            console.print(Text(f"\n{title}\n", style="bold"))
+            console.print(_coloured(code, language), soft_wrap=True, end="")
+        console.print()
+        for command, purpose in self._commands():
+            console.print(Text(command, style="cyan") + Text(f"  {purpose}", style="dim"), soft_wrap=True)
+        console.print(Text("Ctrl-C stops everything.", style="dim"))
+
+    def _facts(self) -> list[tuple[str, Text]]:
+        name = self.choice.model.name
+        facts = [
+            ("URL", Text(self.url, style="cyan")),
+            ("Model", Text(name) + Text("" if self.choice.listed else _FREE_OF_CHARGE, style="yellow")),
+        ]
+        file = _short(self.data.key_file)
+        make = f"penstock keys create{self._data_option()}"
+        if self.key.new is not None:
+            facts.append(("Key", Text(self.key.new, style="green")))
+            facts.append(("", Text(f"shown this once, and kept in {file} (readable by you alone)", style="dim")))
+        elif self.key.kept:
+            facts.append(("Key", Text(f"the first one is kept in {file}; another: {make}", style="dim")))
+        else:
+            facts.append(("Key", Text(f"keys exist, none is kept here; another: {make}", style="dim")))
+        return facts
+
+    def _curl(self) -> str:
+        question = f'{{"role": "user", "content": "{_QUESTION}"}}'
+        body = f'{{"model": "{self.choice.model.name}", "stream": true, "messages": [{question}]}}'
+        key = self.key.new or (f"$(cat {shlex.quote(_short(self.data.key_file))})" if self.key.kept else _UNKNOWN)
+        return (
+            f"curl -N {self.url}/chat/completions \\\n"
+            f'  -H "Authorization: Bearer {key}" \\\n'
+            f'  -H "Content-Type: application/json" \\\n'
+            f"  -d '{body}'\n"
+        )
+
+    def _python(self) -> str:
+        kept = f'open("{_short(self.data.key_file)}").read().strip()'
+        key = f'"{self.key.new}"' if self.key.new else kept if self.key.kept else 'os.environ["PENSTOCK_API_KEY"]'
+        needs_os = "import os\n" if key.startswith("os.") else ""
+        return (
+            f"{needs_os}from openai import OpenAI\n"
+            f'client = OpenAI(base_url="{self.url}", api_key={key})\n'
+            f'messages = [{{"role": "user", "content": "{_QUESTION}"}}]\n'
+            f'for chunk in client.chat.completions.create(model="{self.choice.model.name}", '
+            "messages=messages, stream=True):\n"
+            '    print(chunk.choices[0].delta.content or "", end="", flush=True)\n'
+        )
+
+    def _commands(self) -> list[tuple[str, str]]:
+        port = self.url.removesuffix("/v1").rpartition(":")[2]
+        url = "" if self.url == f"http://127.0.0.1:{DEFAULT_PORT}/v1" else f" --url http://127.0.0.1:{port}/v1"
+        data = self._data_option()
+        return [
+            (f"penstock chat{url}{data}", "talk to it in another terminal"),
+            (f"penstock usage{data}", "what it cost"),
+        ]
+
+    def _data_option(self) -> str:
+        default = self.data.path == DEFAULT_DATA.absolute()
+        return "" if default else f" --data {shlex.quote(_short(self.data.path))}"
+
+
+_FREE_OF_CHARGE = "  (not in penstock.toml: tokens are counted, at no price)"
+_UNKNOWN = "$PENSTOCK_API_KEY"
+
+
+def _short(path: Path) -> str:
+    """The path from the working directory where it lies below it."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
+def _coloured(code: str, language: str) -> Text:
+    return Syntax(code, language, theme="ansi_dark", background_color="default").highlight(code)

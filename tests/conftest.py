@@ -1,0 +1,18 @@
+"""What every test stands on: the policy on skips, asyncio under anyio, and hypothesis without a stopwatch."""
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.skips import pytest_make_collect_report, pytest_runtest_makereport
+
+__all__ = ["anyio_backend", "pytest_make_collect_report", "pytest_runtest_makereport"]
+
+# A timing never decides a test. Under CI, hypothesis's own profile also makes its choices repeatable.
+settings.register_profile("penstock", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("penstock")
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Asynchronous tests run on asyncio, as the processes do."""
+    return "asyncio"

@@ -1,0 +1,22 @@
+"""The ledgers that the contract holds for: one URL for each backend."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from penstock.ledger import Ledger, open_ledger
+
+
+@pytest.fixture(params=["sqlite"])
+def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A store of its own for the test, empty."""
+    return {"sqlite": f"sqlite:///{tmp_path / 'ledger.db'}"}[request.param]
+
+
+@pytest.fixture
+async def ledger(anyio_backend: str, ledger_url: str) -> AsyncIterator[Ledger]:
+    """The store, open."""
+    opened = await open_ledger(ledger_url)
+    yield opened
+    await opened.close()

@@ -1,0 +1,199 @@
+"""A stand-in for the GPU process: verifies tickets, claims and settles in the ledger, behaves as it is told.
+
+What it does with a request is a function of the `Call`, so that a test reads as the story of one GPU.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from urllib.parse import parse_qs
+
+import orjson
+from starlette.datastructures import Headers
+from starlette.types import Receive, Scope, Send
+
+from penstock.clock import now_ms
+from penstock.errors import ApiError, Unauthenticated
+from penstock.ledger import Claim, Ledger, Usage
+from penstock.schemas.completion import (
+    DONE,
+    ChatCompletion,
+    ChatCompletionChunk,
+    Choice,
+    ChoiceDelta,
+    ChunkChoice,
+    CompletionUsage,
+    ResponseMessage,
+    event,
+)
+from penstock.ticket import InvalidTicket, Ticket, TicketKeys, hash_body
+
+ANSWER = "Gates open slowly; water does the rest."
+WORDS = ("Gates ", "open ", "slowly; ", "water ", "does ", "the ", "rest.")
+USED = Usage(prompt_tokens=5, completion_tokens=len(WORDS))
+STARTED = {"content-type": "text/event-stream", "Penstock-Gpu": "1"}
+JSON = {"content-type": "application/json", "Penstock-Gpu": "1"}
+
+
+@dataclass
+class Call:
+    """One request that reached the stand-in with a good ticket."""
+
+    path: str
+    headers: Headers
+    body: bytes
+    ticket: Ticket
+    ledger: Ledger
+    _send: Send
+    gone: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def streams(self) -> bool:
+        """Whether the caller wants a stream."""
+        return bool(orjson.loads(self.body).get("stream"))
+
+    async def claim(self) -> None:
+        """Take the lease up, for a minute."""
+        lease, now = self.ticket.lease, now_ms()
+        claimed = await self.ledger.claim(lease, "stand-in", lease.bound, now, now + 60_000)
+        assert claimed is Claim.CLAIMED
+
+    async def settle(self) -> None:
+        """Book what was used."""
+        await self.ledger.settle(self.ticket.lease, USED, "stop", now_ms())
+
+    async def begin(self, status: int, headers: dict[str, str]) -> None:
+        """Send the status and the headers."""
+        pairs = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+        await self._send({"type": "http.response.start", "status": status, "headers": pairs})
+
+    async def part(self, data: bytes) -> None:
+        """Send a part of the body."""
+        await self._send({"type": "http.response.body", "body": data, "more_body": True})
+
+    async def end(self) -> None:
+        """End the body. A behaviour that returns without it breaks the connection."""
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def respond(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        """Send a whole response."""
+        await self.begin(status, headers)
+        await self.part(body)
+        await self.end()
+
+    async def refuse(self, error: ApiError) -> None:
+        """Send an error as the GPU process does."""
+        await self.respond(error.status, {**JSON, **error.headers}, orjson.dumps(error.envelope()))
+
+
+Behaviour = Callable[[Call], Awaitable[None]]
+
+
+async def answer(call: Call) -> None:
+    """Answer as a good GPU process does: claim, generate, settle."""
+    await call.claim()
+    if call.streams:
+        await call.begin(200, STARTED)
+        for chunk in stream_of(call):
+            await call.part(chunk)
+    else:
+        await call.begin(200, JSON)
+        await call.part(whole(call))
+    await call.settle()
+    await call.end()
+
+
+def whole(call: Call) -> bytes:
+    """The answer of a request that does not stream."""
+    message = ResponseMessage(role="assistant", content=ANSWER, refusal=None)
+    return ChatCompletion(
+        id=call.ticket.lease.id,
+        object="chat.completion",
+        created=1_700_000_000,
+        model=call.ticket.lease.model,
+        choices=[Choice(index=0, message=message, logprobs=None, finish_reason="stop")],
+        usage=CompletionUsage.of(USED.prompt_tokens, 0, USED.completion_tokens),
+    ).wire()
+
+
+def stream_of(call: Call) -> list[bytes]:
+    """The events of a request that streams, with the end."""
+    return [event(chunk_of(call, word)) for word in WORDS] + [event(chunk_of(call, None)), DONE]
+
+
+def chunk_of(call: Call, word: str | None) -> bytes:
+    """One chunk: a word, or the end."""
+    delta = ChoiceDelta() if word is None else ChoiceDelta(content=word)
+    choice = ChunkChoice(index=0, delta=delta, logprobs=None, finish_reason="stop" if word is None else None)
+    return ChatCompletionChunk(
+        id=call.ticket.lease.id,
+        object="chat.completion.chunk",
+        created=1_700_000_000,
+        model=call.ticket.lease.model,
+        choices=[choice],
+    ).wire()
+
+
+class StandIn:
+    """The ASGI app. `cold` further requests are answered as by a platform whose container still starts."""
+
+    def __init__(self, tickets: TicketKeys, ledger: Ledger) -> None:
+        self.behave: Behaviour = answer
+        self.cold = 0
+        self.warm = True
+        self.requests = 0
+        self.calls: list[Call] = []
+        self.called = asyncio.Event()
+        self._tickets = tickets
+        self._ledger = ledger
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        headers = Headers(scope=scope)
+        if scope["path"] == "/health/ready":
+            return await _status(send, 200 if self.warm else 503)
+        self.requests += 1
+        body = await _body(receive)
+        if self.cold:
+            self.cold -= 1
+            return await _status(send, 503)
+        await self._take_up(scope, headers, body, receive, send)
+
+    async def _take_up(self, scope: Scope, headers: Headers, body: bytes, receive: Receive, send: Send) -> None:
+        text = headers.get("penstock-ticket") or parse_qs(scope["query_string"].decode()).get("ticket", [""])[0]
+        try:
+            ticket = self._tickets.verify(text, now=now_ms())
+            if ticket.body_hash != hash_body(body):
+                raise InvalidTicket("for another body")
+        except InvalidTicket as error:
+            refusal = Unauthenticated(f"ticket: {error}", code="invalid_ticket")
+            await _status(send, 401, orjson.dumps(refusal.envelope()))
+            return
+        call = Call(scope["path"], headers, body, ticket, self._ledger, send)
+        self.calls.append(call)
+        self.called.set()
+        watching = asyncio.create_task(_watch(call, receive))
+        try:
+            await self.behave(call)
+        finally:
+            watching.cancel()
+
+
+async def _body(receive: Receive) -> bytes:
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body, more = body + message.get("body", b""), message.get("more_body", False)
+    return body
+
+
+async def _watch(call: Call, receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    call.gone.set()
+
+
+async def _status(send: Send, status: int, body: bytes = b"") -> None:
+    headers = [(b"content-length", str(len(body)).encode()), (b"content-type", b"application/json")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

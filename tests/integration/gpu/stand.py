@@ -1,0 +1,160 @@
+"""A GPU process on a test stand: the real app under uvicorn on a free port, a scripted engine, a real ledger.
+
+`Stand.post` does what the edge does: it reserves, signs a ticket and sends the body with it.
+"""
+
+import asyncio
+import base64
+import socket
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import orjson
+import uvicorn
+
+from functions.gpu.server import create_app
+from penstock.admission import Demand, admit, new_request_id
+from penstock.clock import SECOND, now_ms
+from penstock.ledger import Account, Caller, Key, Lease, Limits, Reserved, UsageRecord, open_ledger
+from penstock.models import read_models
+from penstock.settings import GpuSettings
+from penstock.ticket import Ticket, TicketKeys, hash_body
+from tests.integration.gpu.scripted import ScriptedEngine
+from tests.integration.gpu.unreliable import UnreliableLedger
+
+CONFIG = Path(__file__).parents[3] / "penstock.toml"
+TICKET_KEYS = "test:" + base64.b64encode(b"a secret of thirty-two bytes, ok").decode()
+CHAT = "/v1/chat/completions"
+PATIENCE = 20.0  # seconds; conditions decide, this only ends a test that is broken
+
+
+async def until(what: str, holds: Callable[[], Any]) -> None:
+    """Wait for a condition."""
+    end = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < end, f"waited in vain: {what}"
+        await asyncio.sleep(0.005)
+
+
+def chat(text: str = "hi", **parameters: Any) -> dict[str, Any]:
+    """A request's body."""
+    return {"model": "demo", "messages": [{"role": "user", "content": text}], **parameters}
+
+
+def events(text: str) -> list[Any]:
+    """A stream's events, comments left out; `[DONE]` as text."""
+    lines = [line.removeprefix("data: ") for line in text.split("\n\n") if line.startswith("data: ")]
+    return [line if line == "[DONE]" else orjson.loads(line) for line in lines]
+
+
+def text_of(stream: list[Any]) -> str:
+    """All the text in a stream's events."""
+    chunks = [event for event in stream if event != "[DONE]"]
+    return "".join(choice["delta"].get("content") or "" for chunk in chunks for choice in chunk["choices"])
+
+
+class Stand:
+    """A running GPU process and everything around it."""
+
+    def __init__(
+        self,
+        http: httpx2.AsyncClient,
+        server: uvicorn.Server,
+        engine: ScriptedEngine,
+        ledger: UnreliableLedger,
+        caller: Caller,
+        port: int,
+    ) -> None:
+        self.http = http
+        self.server = server
+        self.engine = engine
+        self.ledger = ledger
+        self.caller = caller
+        self.port = port
+
+    async def lease(self, body: bytes, *, prompt_bytes: int = 64, max_tokens: int | None = None) -> Lease:
+        """Reserve for a body."""
+        model = read_models(CONFIG).get("demo")
+        assert model is not None
+        outcome = await admit(
+            self.ledger.as_ledger(),
+            self.caller,
+            model,
+            Demand(prompt_bytes=prompt_bytes, messages=1, max_tokens=max_tokens),
+            request_id=new_request_id(),
+            now=now_ms(),
+            claim_within_s=60,
+        )
+        assert isinstance(outcome, Reserved), outcome
+        return outcome.lease
+
+    def ticket(self, lease: Lease, body: bytes, *, valid_s: int = 60, keys: str = TICKET_KEYS) -> str:
+        """A ticket for the lease and the body."""
+        ticket = Ticket(lease, hash_body(body), now_ms() + valid_s * SECOND)
+        return TicketKeys.parse(keys).sign(ticket)
+
+    async def prepare(self, request: dict[str, Any]) -> tuple[Lease, bytes, dict[str, str]]:
+        """A lease, a body and the headers to post it with."""
+        body = orjson.dumps(request)
+        lease = await self.lease(body, prompt_bytes=len(body))
+        return lease, body, {"Penstock-Ticket": self.ticket(lease, body)}
+
+    async def post(self, request: dict[str, Any]) -> tuple[Lease, httpx2.Response]:
+        """Reserve, and send the request with its ticket."""
+        lease, body, headers = await self.prepare(request)
+        return lease, await self.http.post(CHAT, content=body, headers=headers)
+
+    @asynccontextmanager
+    async def stream(self, request: dict[str, Any]) -> AsyncIterator[tuple[Lease, httpx2.Response]]:
+        """The same, with the response's body still to come."""
+        lease, body, headers = await self.prepare({**request, "stream": True})
+        async with self.http.stream("POST", CHAT, content=body, headers=headers) as response:
+            yield lease, response
+
+    async def record(self, lease: Lease) -> UsageRecord | None:
+        """What was booked for the lease."""
+        return await self.ledger.as_ledger().record(lease.id)
+
+    async def booked(self, lease: Lease) -> UsageRecord:
+        """The same, waited for."""
+        end = time.monotonic() + PATIENCE
+        while (record := await self.record(lease)) is None:
+            assert time.monotonic() < end, "nothing was booked"
+            await asyncio.sleep(0.005)
+        return record
+
+    async def reserved(self) -> int:
+        """How many requests of the account are set aside for now."""
+        standings = await self.ledger.as_ledger().standings(self.caller, now_ms())
+        return next(iter(standings.values())).reserved
+
+
+@asynccontextmanager
+async def standing(folder: Path, engine: ScriptedEngine, **settings: Any) -> AsyncIterator[Stand]:
+    """A GPU process for as long as the block runs."""
+    url = f"sqlite:///{folder / 'ledger.db'}"
+    ledger = UnreliableLedger(await open_ledger(url))
+    caller = Caller(
+        Account("acme", "Acme", now_ms(), limits=Limits(concurrent_requests=1_000)),
+        Key("key_1", "acme", "laptop", "0" * 64, now_ms()),
+    )
+    await ledger.as_ledger().create_account(caller.account)
+    await ledger.as_ledger().create_key(caller.key)
+    parts = GpuSettings(ledger_url=url, ticket_keys=TICKET_KEYS, config=CONFIG, model="demo", **settings)
+    app = create_app(settings=parts, engine=engine, ledger=ledger.as_ledger())
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="on"))
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    await until("the server starts", lambda: server.started or serving.done())
+    try:
+        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE) as http:
+            yield Stand(http, server, engine, ledger, caller, port)
+    finally:
+        server.should_exit = True
+        await serving
+        listener.close()

@@ -1,0 +1,167 @@
+"""The scripts, run in a folder of their own with stand-ins for the programs they call."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.unit.repository.locks import ROOT
+
+SCRIPTS = [*sorted((ROOT / "scripts").iterdir()), ROOT / ".ci" / "run", ROOT / "infra" / "locks" / "compile"]
+
+# Stands in for python3.11: notes what it is asked, makes a .venv of itself, and really runs `-c`.
+PYTHON = f"""#!/usr/bin/env bash
+set -eu
+[[ $1 == -c ]] && exec {sys.executable} "$@"
+echo "$*" >>asked
+case "$*" in
+    "-m venv --clear .venv") rm -rf .venv ;&
+    "-m venv .venv") mkdir -p .venv/bin && cp "$0" .venv/bin/python ;;
+    *${{FAIL_AT:-nowhere}}*) exit 1 ;;
+esac
+"""
+
+
+def write_program(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o755)
+
+
+def run(command: list[str | Path], folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env={"PATH": os.environ["PATH"]} | environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.relative_to(ROOT).as_posix())
+def test_a_script_is_short_strict_and_says_what_it_does(script: Path) -> None:
+    lines = script.read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "#!/usr/bin/env bash"
+    assert lines[1].startswith("# ")
+    assert "set -euo pipefail" in lines
+    assert len(lines) <= 40
+    assert os.access(script, os.X_OK)
+    assert run(["bash", "-n", script], ROOT).returncode == 0
+
+
+# -- install
+
+
+class Checkout:
+    """A folder with what scripts/install reads."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for path in ("scripts/install", "pyproject.toml", "infra/locks/dev.txt"):
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / path, folder / path)
+        write_program(folder.parent / "bin" / "python3.11", PYTHON)
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        return {"PATH": f"{self.folder.parent / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+
+    def install(self, **environment: str) -> list[str]:
+        """What python was asked in one run."""
+        (self.folder / "asked").unlink(missing_ok=True)
+        self.result = run([self.folder / "scripts" / "install"], Path("/"), **self.environment, **environment)
+        return self.asked()
+
+    def asked(self) -> list[str]:
+        asked = self.folder / "asked"
+        return asked.read_text().splitlines() if asked.exists() else []
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Checkout:
+    (tmp_path / "checkout").mkdir()
+    return Checkout(tmp_path / "checkout")
+
+
+def test_install_takes_torch_then_the_lock_then_the_package(checkout: Checkout) -> None:
+    venv, torch, lock, package = checkout.install()
+    assert checkout.result.returncode == 0, checkout.result.stderr
+    assert venv == "-m venv --clear .venv"
+    assert torch.endswith("--no-deps torch==2.13.0")
+    assert lock.endswith("--no-deps --require-hashes --requirement infra/locks/dev.txt")
+    assert package.endswith("--no-deps --no-build-isolation --editable .")
+
+
+def test_install_again_does_nothing_and_says_nothing(checkout: Checkout) -> None:
+    checkout.install()
+    assert checkout.install() == []
+    assert (checkout.result.returncode, checkout.result.stdout, checkout.result.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("changed", ["pyproject.toml", "infra/locks/dev.txt", "scripts/install"])
+def test_a_change_installs_again_into_what_is_there(checkout: Checkout, changed: str) -> None:
+    checkout.install()
+    with (checkout.folder / changed).open("a") as file:
+        file.write("# changed\n")
+    assert checkout.install()[0] == "-m venv .venv"
+    assert checkout.install() == []
+
+
+@pytest.mark.parametrize("at", ["torch", "require-hashes", "editable"])
+def test_an_interrupted_run_is_begun_anew(checkout: Checkout, at: str) -> None:
+    checkout.install()
+    (checkout.folder / "infra/locks/dev.txt").write_text("")
+    checkout.install(FAIL_AT=at)
+    assert checkout.result.returncode == 1
+    assert checkout.install()[0] == "-m venv --clear .venv"
+    assert checkout.install() == []
+
+
+def test_a_folder_that_was_moved_is_begun_anew(checkout: Checkout) -> None:
+    checkout.install()
+    checkout.folder = checkout.folder.rename(checkout.folder.with_name("moved"))
+    assert checkout.install()[0] == "-m venv --clear .venv"
+
+
+def test_two_runs_at_once_install_once(checkout: Checkout) -> None:
+    command = [checkout.folder / "scripts" / "install"]
+    runs = [subprocess.Popen(command, env=checkout.environment, stderr=subprocess.DEVNULL) for _ in range(4)]
+    assert [one.wait(60) for one in runs] == [0, 0, 0, 0]
+    assert len(checkout.asked()) == 4  # venv, torch, the lock, the package: once
+
+
+def test_without_python_install_says_so_in_one_line(checkout: Checkout) -> None:
+    tools = checkout.folder.parent / "bin"
+    (tools / "python3.11").unlink()
+    for name in ("bash", "dirname"):
+        (tools / name).symlink_to(str(shutil.which(name)))
+    write_program(tools / "python3", "#!/usr/bin/env bash\nexit 1\n")  # one that is too old
+    result = run([checkout.folder / "scripts" / "install"], checkout.folder, PATH=str(tools))
+    assert result.returncode == 1
+    assert result.stderr == "penstock needs Python 3.11 or newer: no python3.11 or python3 like that on PATH\n"
+
+
+# -- lint
+
+
+@pytest.mark.parametrize("failing", [[], ["ruff"], ["mypy"], ["ruff", "lint-imports"]])
+def test_lint_runs_every_check_and_is_quiet_when_all_is_well(tmp_path: Path, failing: list[str]) -> None:
+    write_program(tmp_path / "scripts" / "lint", (ROOT / "scripts" / "lint").read_text())
+    write_program(tmp_path / "scripts" / "install", "#!/usr/bin/env bash\n")
+    for tool in ("ruff", "mypy", "lint-imports"):
+        status = int(tool in failing)
+        text = f'#!/usr/bin/env bash\necho "{tool} $*" >>asked\necho "said by {tool}"\nexit {status}\n'
+        write_program(tmp_path / ".venv" / "bin" / tool, text)
+    result = run([tmp_path / "scripts" / "lint"], Path("/"))
+    asked = [line.split()[:2] for line in (tmp_path / "asked").read_text().splitlines()]
+    assert asked == [["ruff", "check"], ["ruff", "format"], ["mypy"], ["lint-imports"]]
+    assert result.returncode == int(bool(failing))
+    assert {tool for tool in ("ruff", "mypy", "lint-imports") if f"said by {tool}" in result.stderr} == set(failing)
+    assert result.stdout == ""

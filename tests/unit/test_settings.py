@@ -1,0 +1,100 @@
+"""The settings: read from the environment, and refused in one line that shows no value."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from penstock.models import ConfigError
+from penstock.settings import EdgeSettings, GpuSettings, Settings, read_settings
+
+SECRET = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
+EDGE = {
+    "PENSTOCK_LEDGER_URL": "sqlite:///ledger.db",
+    "PENSTOCK_TICKET_KEYS": f"k1:{SECRET}",
+    "PENSTOCK_GPU_URL": "http://127.0.0.1:9000",
+}
+GPU = {name: value for name, value in EDGE.items() if name != "PENSTOCK_GPU_URL"} | {"PENSTOCK_MODEL": "demo"}
+KINDS: list[tuple[type[Settings], dict[str, str]]] = [(EdgeSettings, EDGE), (GpuSettings, GPU)]
+
+
+@pytest.fixture(autouse=True)
+def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start from an environment without any of ours."""
+    for name in list(os.environ):
+        if name.upper().startswith("PENSTOCK_"):
+            monkeypatch.delenv(name)
+
+
+def set_all(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.parametrize(("kind", "environment"), KINDS)
+def test_the_least_that_a_process_needs(
+    monkeypatch: pytest.MonkeyPatch, kind: type[Settings], environment: dict[str, str]
+) -> None:
+    set_all(monkeypatch, environment)
+    settings = read_settings(kind)
+    assert settings.ledger_url == "sqlite:///ledger.db"
+    assert settings.ticket_keys.get_secret_value() == f"k1:{SECRET}"
+    assert settings.config == Path("penstock.toml")
+
+
+@pytest.mark.parametrize(
+    ("kind", "environment", "name"), [(kind, environment, name) for kind, environment in KINDS for name in environment]
+)
+def test_what_is_missing_is_named(
+    monkeypatch: pytest.MonkeyPatch, kind: type[Settings], environment: dict[str, str], name: str
+) -> None:
+    set_all(monkeypatch, environment)
+    monkeypatch.delenv(name)
+    with pytest.raises(ConfigError) as caught:
+        read_settings(kind)
+    assert str(caught.value) == f"{name}: Field required"
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "value"),
+    [
+        (EdgeSettings, "PENSTOCK_TICKET_KEYS", SECRET),
+        (EdgeSettings, "PENSTOCK_TICKET_KEYS", f"{SECRET[:32]}:k1"),
+        (EdgeSettings, "PENSTOCK_TICKET_KEYS", "k1:c2hvcnRzZWNyZXQ="),
+        (GpuSettings, "PENSTOCK_TICKET_KEYS", f"k1:{SECRET},k1:{SECRET}"),
+        (EdgeSettings, "PENSTOCK_MAX_BODY_BYTES", "c2hvcnRzZWNyZXQ="),
+        (EdgeSettings, "PENSTOCK_MAX_BODY_BYTES", "1"),
+        (EdgeSettings, "PENSTOCK_STARTUP_BUDGET_S", "901"),
+        (EdgeSettings, "PENSTOCK_HEARTBEAT_AFTER_S", "nan"),
+        (EdgeSettings, "PENSTOCK_LOG_LEVEL", "c2hvcnRzZWNyZXQ="),
+        (GpuSettings, "PENSTOCK_CHECKPOINT_TOKENS", "0"),
+        (GpuSettings, "PENSTOCK_THREADS", "c2hvcnRzZWNyZXQ="),
+        (GpuSettings, "PENSTOCK_LEASE_S", "inf"),
+    ],
+)
+def test_what_is_wrong_is_named_in_one_line_that_does_not_show_it(
+    monkeypatch: pytest.MonkeyPatch, kind: type[Settings], name: str, value: str
+) -> None:
+    set_all(monkeypatch, EDGE | GPU)
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError) as caught:
+        read_settings(kind)
+    said = str(caught.value)
+    assert said.startswith(f"{name}: ")
+    assert "\n" not in said
+    assert SECRET[:12] not in said
+    assert "c2hvcnRzZWNyZXQ" not in said
+
+
+def test_the_signing_keys_cannot_be_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_all(monkeypatch, EDGE)
+    settings = read_settings(EdgeSettings)
+    for text in (repr(settings), str(settings), f"{settings.model_dump()}", settings.model_dump_json()):
+        assert SECRET not in text
+
+
+def test_settings_do_not_change_once_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_all(monkeypatch, EDGE)
+    settings = read_settings(EdgeSettings)
+    with pytest.raises(ValueError, match="frozen"):
+        settings.gpu_url = "http://elsewhere"  # type: ignore[misc]
