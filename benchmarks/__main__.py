@@ -1,12 +1,14 @@
 """`python -m benchmarks NAME [--quick] [--json]`: run one benchmark and print what it measured."""
 
 import argparse
+import sys
 from collections.abc import Callable
 from functools import partial
 
 from rich.console import Console
 
 from benchmarks.edge.measure import measure
+from benchmarks.failure import BenchmarkFailed
 from benchmarks.report import Report
 
 _BENCHMARKS: dict[str, Callable[[bool, Callable[[str], None]], Report]] = {"edge": measure}
@@ -20,7 +22,10 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
     options = parser.parse_args()
     say = partial(Console(stderr=True).print, style="dim")
-    report = _BENCHMARKS[options.name](options.quick, say)
+    try:
+        report = _BENCHMARKS[options.name](options.quick, say)
+    except BenchmarkFailed as error:
+        sys.exit(f"benchmark {options.name}: {error}")
     print(report.json() if options.json else report.text())
 
 

@@ -1,18 +1,21 @@
 """A child process: started, measured, and ended for certain.
 
-It listens on a socket that was bound here, and its standard input is a pipe which only this process holds:
-when this one ends, of whatever, the child reads the end of the pipe and ends too.
+Its standard input is a pipe whose other end this process alone holds. When this one ends, of whatever, the
+child finds the end of the pipe and ends too: `end_with_parent` is called in the child for that.
 """
 
 import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from benchmarks.failure import BenchmarkFailed
 
 _GRACE = 10.0  # seconds that it gets to end by itself
 _READY_WITHIN = 60.0  # seconds
@@ -25,10 +28,6 @@ class Consumption:
 
     cpu: float
     resident: int
-
-
-class ChildFailed(Exception):
-    """A child ended or stayed silent; the message has the last lines that it wrote."""
 
 
 class Child:
@@ -51,7 +50,7 @@ class Child:
         return Consumption((int(user) + int(system)) / os.sysconf("SC_CLK_TCK"), resident)
 
     def wait(self, within: float) -> None:
-        """Wait until it has ended well. Raises ChildFailed where it does not, within so many seconds."""
+        """Wait until it has ended well. Raises BenchmarkFailed where it does not, within so many seconds."""
         try:
             code = self._process.wait(within)
         except subprocess.TimeoutExpired:
@@ -60,7 +59,7 @@ class Child:
             raise self.failed(f"ended with code {code}")
 
     def wait_for_answer(self, address: tuple[str, int], path: str) -> None:
-        """Wait until it answers 200 on that path. Raises ChildFailed."""
+        """Wait until it answers 200 on that path. Raises BenchmarkFailed."""
         question = f"GET {path} HTTP/1.1\r\nHost: {address[0]}\r\nConnection: close\r\n\r\n".encode()
         give_up = time.monotonic() + _READY_WITHIN
         while not _answers(address, question):
@@ -70,10 +69,10 @@ class Child:
                 raise self.failed(f"was not ready within {_READY_WITHIN:g} s")
             time.sleep(0.05)
 
-    def failed(self, how: str) -> ChildFailed:
+    def failed(self, how: str) -> BenchmarkFailed:
         """The error, with the end of the child's log."""
         lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()[-20:]
-        return ChildFailed("\n".join([f"the {self.name} {how}", *lines]))
+        return BenchmarkFailed("\n".join([f"the {self.name} {how}", *lines]))
 
     def stop(self) -> None:
         """End it, and wait until it has ended."""
@@ -111,6 +110,17 @@ def child(
         yield running
     finally:
         running.stop()
+
+
+def end_with_parent() -> None:
+    """In a child: from now on, end at once when standard input does."""
+
+    def watch() -> None:
+        while os.read(0, 1):  # not sys.stdin, whose lock a thread must not hold at the interpreter's end
+            pass
+        os._exit(0)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def listen() -> socket.socket:

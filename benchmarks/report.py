@@ -25,11 +25,10 @@ _WIDTH = 120  # columns; a table is as wide as it needs to be, up to this
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """`key` names it in the JSON and ends with its unit; `heading` is for people; `digits` after the point."""
+    """`key` names it in the JSON and ends with its unit; `heading` is for people."""
 
     key: str
     heading: str
-    digits: int = 0
     suffix: str = ""
 
 
@@ -53,7 +52,7 @@ class Table:
             title=self.title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False
         )
         for place, column in enumerate(self.columns):
-            drawn.add_column(column.heading, justify="right" if place else "left")
+            drawn.add_column(column.heading, justify="right" if place else "left", no_wrap=not place)
         for row in self.rows:
             drawn.add_row(*(Text(_shown(row[column.key], column)) for column in self.columns))
         return drawn
@@ -89,7 +88,7 @@ class Report:
             for note in table.notes:
                 console.print(Text(note), style="dim")
             console.print()
-        machine = ", ".join(f"{name} {value}" for name, value in _machine().items())
+        machine = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in _machine().items())
         console.print(Text(f"{machine}; the run took {self.seconds:.0f} s."))
         if self.quick:
             console.print("A quick run: it shows that the benchmark works, not how fast anything is.")
@@ -101,7 +100,7 @@ def _machine() -> dict[str, object]:
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "load average": round(os.getloadavg()[0], 2),
+        "load_average": round(os.getloadavg()[0], 2),
     }
 
 
@@ -112,11 +111,14 @@ def _plain(cell: Cell) -> object:
 
 
 def _shown(cell: Cell, column: Column) -> str:
-    def number(value: float) -> str:
-        return f"{value:,.{column.digits}f}"
-
     if isinstance(cell, Spread):
-        return f"{number(cell.median)}{column.suffix} ({number(cell.low)} to {number(cell.high)})"
+        return f"{_number(cell.median)}{column.suffix} ({_number(cell.low)}..{_number(cell.high)})"
     if cell is None:
         return "-"
-    return cell if isinstance(cell, str) else f"{number(cell)}{column.suffix}"
+    return cell if isinstance(cell, str) else f"{_number(cell)}{column.suffix}"
+
+
+def _number(value: float) -> str:
+    """Three digits that count, and all before the point."""
+    size = abs(value)
+    return f"{value:,.{0 if size >= 100 else 1 if size >= 10 else 2}f}"

@@ -69,7 +69,7 @@ HELD_OUT: dict[str, tuple[str, ...]] = {
         "I would love to understand streaming.",
     ),
     "service.sse": (
-        "Those server-sent events, what are they?",
+        "Those server-sent events puzzle me, what are they?",
         "Remind me what SSE is.",
         "Could you walk me through server-sent events?",
     ),
@@ -231,7 +231,7 @@ HELD_OUT: dict[str, tuple[str, ...]] = {
     "service.language_model": ("What exactly does a language model do?", "Remind me what a language model is."),
     "service.inference": ("What exactly does inference mean here?", "Remind me what inference is."),
     "service.gpu": (
-        "Must I own a GPU?",
+        "Must I buy a GPU?",
         "What sort of GPU is behind this?",
         "Would it work on machines without a GPU?",
     ),
@@ -274,8 +274,8 @@ HELD_OUT: dict[str, tuple[str, ...]] = {
     "service.who": (
         "Could you introduce yourself?",
         "With whom am I speaking here?",
-        "Might you be some sort of bot?",
-        "By which name do you go?",
+        "Could it be that you are some chatbot or robot?",
+        "Which name did your creators give you?",
     ),
     "service.size": ("How large a model are you?", "What number of parameters do you have?"),
     "service.training": (
@@ -354,7 +354,7 @@ HELD_OUT: dict[str, tuple[str, ...]] = {
     "arithmetic.hard": ("How much would {a} / {b} be?", "Let me know what {a} divided by {b} is."),
     "smalltalk.hello": (
         "Hello, my dearest companion!",
-        "Hello hello hello!",
+        "Hello, is anybody at home?",
         "A very good morning to everybody in here!",
         "Just saying hi!",
     ),
@@ -380,7 +380,7 @@ HELD_OUT: dict[str, tuple[str, ...]] = {
         "Please remind me of my name.",
     ),
     "smalltalk.not_told": ("Have you kept track of my name?", "Could you recall which name I gave?"),
-    "smalltalk.echo": ("I would ask you to say {words}", "Kindly say {words}", "Say only: {words}"),
+    "smalltalk.echo": ("I would ask you to say {words}", "Kindly say {words}", "Kindly repeat {words}"),
     "story.joke": (
         "Have you prepared a joke for us?",
         "Any jokes you could share with us?",

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from typing import Protocol
 
 import torch
 from rich.console import Console
@@ -25,6 +26,7 @@ from models.dialogues.chat import TOPICS, dialogue
 from models.dialogues.topic import Topic
 from models.heldout import HELD_OUT
 
+DEMO = Path(__file__).with_name("demo")
 SEED = 7
 FILLINGS = {"arithmetic": 20}
 FEW = 6  # fillings of a slotted question of any other group
@@ -99,6 +101,13 @@ def _chat(rng: Random) -> tuple[dict[str, str], ...]:
     return tuple(messages)
 
 
+class Answerer(Protocol):
+    """Whatever answers chats."""
+
+    def answer(self, chats: list[tuple[dict[str, str], ...]]) -> list[str]:
+        """One answer to each chat."""
+
+
 class Demo:
     """The demo model, greedy."""
 
@@ -123,7 +132,7 @@ class Demo:
         return texts
 
 
-def ask(demo: Demo, asked: list[Probe]) -> list[Outcome]:
+def ask(demo: Answerer, asked: list[Probe]) -> list[Outcome]:
     """The outcomes of all probes, in order; chats of like length are decoded together."""
     order = sorted(range(len(asked)), key=lambda at: (len(asked[at].right[0]) // 60, len(str(asked[at].messages))))
     outcomes: dict[int, Outcome] = {}
@@ -172,7 +181,7 @@ def report(scores: dict[str, tuple[int, int]], outcomes: list[Outcome]) -> str:
 def main() -> None:
     """Reads the command line, asks, and prints."""
     parser = argparse.ArgumentParser(description="Measure the demo model on held-out questions.")
-    parser.add_argument("--model", type=Path, default=Path(__file__).with_name("demo"))
+    parser.add_argument("--model", type=Path, default=DEMO)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     chosen = parser.parse_args()
     rng = Random(SEED)

@@ -1,6 +1,6 @@
 """Trains the demo model from synthetic dialogues and writes it to a folder that transformers can load.
 
-    python -m models.train --steps 5200 --threads 2 --out models/demo
+    python -m models.train --steps 3000 --threads 2 --out models/demo
 
 The same steps, seed and thread count give the same weights on the same machine and torch. Only answers
 are learned, never questions. Muon steers the matrices and AdamW the rest, in bfloat16 where that is safe.
@@ -35,6 +35,8 @@ IGNORED = -100  # a label that is not learned
 BATCH_TOKENS = 4096  # of a step, padding included
 SORTED = 1024  # dialogues drawn at once, so that a batch holds ones of like length
 WARM_UP = 60  # steps
+SAVED = 500  # steps from one save to the next
+STEPS = 3000
 
 
 def learn_tokenizer(rng: Random) -> PreTrainedTokenizerFast:
@@ -173,13 +175,9 @@ def rate(step: int, steps: int) -> float:
     return min(1.0, (step + 1) / WARM_UP) * 0.5 * (1 + math.cos(math.pi * step / steps))
 
 
-def train(steps: int, out: Path) -> None:
-    """Trains for a number of steps and writes the result."""
-    torch.manual_seed(SEED)
-    rng = Random(SEED)
-    tokenizer = learn_tokenizer(rng)
-    model = new_model(tokenizer)
-    optimizers, source = Optimizers.of(model), batches(Reader(tokenizer), rng)
+def learn(model: LlamaForCausalLM, source: Iterator[tuple[Tensor, Tensor]], steps: int) -> Iterator[int]:
+    """Takes steps, and yields the number taken after each; prints how it goes."""
+    optimizers = Optimizers.of(model)
     started, average, tokens = time.monotonic(), 0.0, 0
     for step in range(steps):
         ids, labels = next(source)
@@ -193,9 +191,18 @@ def train(steps: int, out: Path) -> None:
             seconds = time.monotonic() - started
             speed = f"{tokens / seconds:,.0f} tokens/s  {seconds / 60:.1f} min"
             print(f"step {step + 1}/{steps}  loss {average:.4f}  {speed}", flush=True)
-        if (step + 1) % 500 == 0:
+        yield step + 1
+
+
+def train(steps: int, out: Path) -> None:
+    """Trains for a number of steps and writes the result, and what there is on the way."""
+    torch.manual_seed(SEED)
+    rng = Random(SEED)
+    tokenizer = learn_tokenizer(rng)
+    model = new_model(tokenizer)
+    for taken in learn(model, batches(Reader(tokenizer), rng), steps):
+        if taken % SAVED == 0 or taken == steps:
             save(model, tokenizer, out)
-    save(model, tokenizer, out)
 
 
 def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, out: Path) -> None:
@@ -218,7 +225,7 @@ def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, out: Path)
 def main() -> None:
     """Reads the command line and trains."""
     parser = argparse.ArgumentParser(description="Train the demo model.")
-    parser.add_argument("--steps", type=int, default=5200)
+    parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("demo"))
     chosen = parser.parse_args()

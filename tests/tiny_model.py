@@ -42,12 +42,20 @@ def make_tokenizer(template: str = TEMPLATE, control_tokens: tuple[str, ...] = C
     return tokenizer
 
 
-def make_tiny_model(folder: Path, *, config: Any = None, tokenizer: Any = None, seed: int = 0) -> Path:
-    """Write a model with its tokenizer into `folder`; a Llama of two layers unless `config` says otherwise."""
+def make_tiny_model(
+    folder: Path, *, config: Any = None, tokenizer: Any = None, seed: int = 0, endless: bool = False
+) -> Path:
+    """Write a model with its tokenizer into `folder`; a Llama of two layers unless `config` says otherwise.
+
+    `endless` gives the end of a turn a logit of zero, which is never the highest: greedy answers go on.
+    """
     tokenizer = tokenizer or make_tokenizer()
     config = config or LlamaConfig(**tiny_sizes(tokenizer))
     torch.manual_seed(seed)
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    if endless:
+        with torch.no_grad():
+            model.get_output_embeddings().weight[tokenizer.eos_token_id] = 0
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.generation_config.pad_token_id = tokenizer.pad_token_id
     model.save_pretrained(folder)

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Mapping
 
+from benchmarks.failure import BenchmarkFailed
 from benchmarks.report import Column, Row, Table
 from benchmarks.spread import Spread
 
@@ -31,14 +32,14 @@ def measure_cold(environment: Mapping[str, str], processes: int) -> Table:
         {"what": name, "cpu_ms": Spread.of(times), "ratio": Spread.of_ratios(times, taken[_PEER])}
         for name, times in taken.items()
     ]
-    columns = (Column("what", "import in a fresh process"), Column("cpu_ms", "CPU ms"), Column("ratio", "x echo", 1))
+    columns = (Column("what", "import in a fresh process"), Column("cpu_ms", "CPU ms"), Column("ratio", "x echo"))
     return Table("cold", f"Cold start: {processes} processes each", columns, rows)
 
 
 def _cpu_of(program: str, environment: Mapping[str, str]) -> float:
-    """User and system time of `python -c PROGRAM`, in seconds. Raises RuntimeError where it fails."""
+    """User and system time of `python -c PROGRAM`, in seconds. Raises BenchmarkFailed where it fails."""
     pid = os.posix_spawn(sys.executable, [sys.executable, "-c", program], environment)
     _, status, used = os.wait4(pid, 0)
     if status != 0:
-        raise RuntimeError(f"python -c {program!r} failed")
+        raise BenchmarkFailed(f"python -c {program!r} failed")
     return used.ru_utime + used.ru_stime

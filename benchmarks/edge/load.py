@@ -10,23 +10,23 @@ import aiohttp
 import orjson
 
 from benchmarks.child import Consumption
+from benchmarks.failure import BenchmarkFailed
+from penstock.schemas.completion import DONE
 
 _STAMP = re.compile(rb'"content":"(\d+)"')
-_DONE = b"data: [DONE]\n\n"
+_DONE = DONE.removesuffix(b"\n\n")
 _PATIENCE = 120.0  # seconds for all streams
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How many streams, of how many chunks, at which interval (seconds) and pace (see upstream.py).
-
-    Those of an `even` pace are opened over one second, those that run `together` at once.
-    """
+    """How many streams, of how many chunks, at which interval and pace (see upstream.py)."""
 
     streams: int
     chunks: int
-    interval: float
+    interval: float  # seconds
     pace: str
+    opening: float  # seconds over which the streams are opened
 
     def body(self) -> bytes:
         """The request of each stream."""
@@ -73,17 +73,14 @@ class Outcome:
 
 
 async def run(load: Load, url: str, api_key: str, watch: Callable[[], Consumption | None]) -> Outcome:
-    """Open all streams and read each to its end. Raises RuntimeError where one is refused or loses a chunk."""
+    """Open all streams and read each to its end. Raises BenchmarkFailed where one is refused or loses a chunk."""
     crowd = _Crowd(load, watch)
     headers = {"Authorization": f"Bearer {api_key}", "Content-Type": "application/json"}
     connector = aiohttp.TCPConnector(limit=0, force_close=True)
     timeout = aiohttp.ClientTimeout(total=_PATIENCE)
-    async with (
-        aiohttp.ClientSession(connector=connector, headers=headers, timeout=timeout) as http,
-        asyncio.TaskGroup() as group,
-    ):
-        for number in range(load.streams):
-            group.create_task(crowd.stream(http, f"{url}/v1/chat/completions", number))
+    async with aiohttp.ClientSession(connector=connector, headers=headers, timeout=timeout) as http:
+        streams = [crowd.stream(http, f"{url}/v1/chat/completions", number) for number in range(load.streams)]
+        await asyncio.gather(*streams)
     return crowd.outcome
 
 
@@ -99,21 +96,21 @@ class _Crowd:
         self._open_since = 0.0
 
     async def stream(self, http: aiohttp.ClientSession, url: str, number: int) -> None:
-        if self._load.pace == "even":
-            await asyncio.sleep(number / self._load.streams)
+        await asyncio.sleep(number / self._load.streams * self._load.opening)
         begun = time.monotonic_ns()
         async with http.post(url, data=self._body) as response:
             if response.status != 200:
-                raise RuntimeError(f"a stream was refused: {response.status} {(await response.text())[:400]}")
-            arrived, last = 0, b""
+                raise BenchmarkFailed(f"a stream was refused: {response.status} {(await response.text())[:400]}")
+            arrived, events, rest = 0, b"", b""
             async for data in response.content.iter_any():
                 now = time.monotonic_ns()
-                for stamp in _STAMP.findall(data):
+                events, _, rest = (rest + data).rpartition(b"\n\n")  # whole events, and the beginning of the next
+                for stamp in _STAMP.findall(events):
                     self._arrived(arrived, (now - (int(stamp) if arrived else begun)) / 1e6)
                     arrived += 1
-                last = data
-        if arrived != self._load.chunks or not last.endswith(_DONE):
-            raise RuntimeError(f"a stream ended after {arrived} of {self._load.chunks} chunks")
+        if arrived != self._load.chunks or not events.endswith(_DONE):
+            end = "" if events.endswith(_DONE) else ", without its last event"
+            raise BenchmarkFailed(f"a stream ended after {arrived} of {self._load.chunks} chunks{end}")
 
     def _arrived(self, before: int, ms: float) -> None:
         """A chunk, with so many of its stream before it."""

@@ -7,6 +7,7 @@ the same request is measured without it beside.
 
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from functools import partial
 
 from starlette.responses import Response
@@ -19,6 +20,13 @@ class Stopwatch:
 
     def __init__(self) -> None:
         self.parts: defaultdict[str, list[float]] = defaultdict(list)
+
+    def with_rest(self, whole: Sequence[float]) -> dict[str, list[float]]:
+        """The parts, and of each request's whole time what was in none of them. Empty where none was timed."""
+        if not self.parts:
+            return {}
+        rest = [all_of_it - sum(parts) for all_of_it, *parts in zip(whole, *self.parts.values(), strict=True)]
+        return {**self.parts, "rest": rest}
 
     async def follow(self, route: Route, exchange: Exchange) -> Response:
         """Lead the exchange through the route's policies to its answer."""

@@ -16,10 +16,7 @@ run at once from the second chunk to the last. Their pace is
 
 import argparse
 import asyncio
-import os
 import socket
-import sys
-import threading
 import time
 from collections.abc import AsyncIterator
 from itertools import count
@@ -27,6 +24,7 @@ from itertools import count
 import orjson
 from aiohttp import web
 
+from benchmarks.child import end_with_parent
 from penstock.schemas.completion import DONE, event
 
 _MAX_BODY = 1 << 20  # bytes
@@ -104,17 +102,12 @@ async def _ready(_: web.Request) -> web.Response:
     return web.Response()
 
 
-def _end_with_parent() -> None:
-    sys.stdin.buffer.read()  # the pipe ends with the process that holds its other end
-    os._exit(0)
-
-
 def main() -> None:
     """Serve until standard input ends."""
     parser = argparse.ArgumentParser()
     parser.add_argument("socket", type=int)
     listener = socket.socket(fileno=parser.parse_args().socket)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     app = web.Application(client_max_size=_MAX_BODY)
     app.add_routes([web.post("/v1/chat/completions", _complete), web.get("/health/ready", _ready)])
     web.run_app(app, sock=listener, access_log=None, print=None, handle_signals=False)

@@ -31,6 +31,10 @@ def error_response(error: ApiError) -> Response:
     return Response(body, error.status, headers=error.headers, media_type="application/json")
 
 
+class BrokenOff(Exception):
+    """An answer was begun and cannot be ended. The server that runs the app closes the connection."""
+
+
 class Boundary:
     """ASGI middleware around everything else."""
 
@@ -38,7 +42,7 @@ class Boundary:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request; nothing that is raised below gets past here."""
+        """Serve one request; of what is raised below only that it was gets past here, as BrokenOff."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -48,7 +52,9 @@ class Boundary:
         except ClientDisconnect:
             passage.facts["status"] = CLIENT_GONE
         except Exception as error:
-            await passage.crashed(error, scope, receive)
+            if passage.crashed(error):
+                raise BrokenOff from None
+            await error_response(Internal("Something went wrong on our side."))(scope, receive, passage.send)
         finally:
             passage.log()
 
@@ -75,13 +81,11 @@ class _Passage:
                 headers["x-client-request-id"] = self._client_id
         await self._send(message)
 
-    async def crashed(self, error: Exception, scope: Scope, receive: Receive) -> None:
-        """Answer 500 where nothing was sent yet. The error's text may hold content: only its type is logged."""
+    def crashed(self, error: Exception) -> bool:
+        """Note the crash; whether an answer was begun. The error's text may hold content: only its type is logged."""
         begun = self.facts["status"] is not None
         self.facts.update(crash=type(error).__name__, at=_where(error))
-        if begun:
-            return
-        await error_response(Internal("Something went wrong on our side."))(scope, receive, self.send)
+        return begun
 
     def log(self) -> None:
         """The request's one line."""

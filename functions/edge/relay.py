@@ -15,10 +15,13 @@ from typing import TypeVar
 from urllib.parse import quote
 
 import aiohttp
+import orjson
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from functions.edge.edge import CONNECT_TIMEOUT
+from functions.edge.events import broke_off, whole_events
 from functions.edge.exchange import Exchange
 from functions.edge.upstream_error import read_error
 from penstock.errors import ApiError, Unavailable, UpstreamFailed
@@ -28,7 +31,6 @@ from penstock.schemas.completion import comment, error_event
 STREAM_SILENCE = 120  # seconds
 WHOLE_ANSWER = 900  # seconds, as long as a Lambda function may run
 MAX_ANSWER = 64 << 20  # bytes
-MAX_EVENT = 1 << 20  # bytes
 FIRST_RETRY = 0.25  # seconds; doubles up to LAST_RETRY
 LAST_RETRY = 2.0  # seconds
 WARM_WITHIN = 2  # seconds
@@ -72,10 +74,12 @@ class Relay:
                 elif gone.done():
                     raise ClientDisconnect
                 return RelayedStream(self._exchange, opening, gone)
-            return await _unless(gone, _whole(opening))
+            answer = await _unless(gone, _whole(opening))
         except BaseException:
             await _end(opening, gone)
             raise
+        await _end(opening, gone)
+        return answer
 
     async def _open(self) -> aiohttp.ClientResponse:
         """The GPU's answer with its status known to be good. Raises ApiError."""
@@ -85,7 +89,9 @@ class Relay:
         while True:
             try:
                 response = await self._post()
-            except aiohttp.ServerDisconnectedError as error:
+            except aiohttp.ClientConnectorError as error:
+                raise Unavailable("The GPU process cannot be reached.") from error
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
                 # A kept connection may have been closed under us. Asking again is safe: a ticket is
                 # good for one generation, so if this one had begun the GPU says so.
                 if reconnected:
@@ -95,7 +101,7 @@ class Relay:
             except (aiohttp.ClientError, TimeoutError) as error:
                 raise Unavailable("The GPU process cannot be reached.") from error
             if response.status == 200:
-                return response
+                return self._expected(response)
             cold = response.status == 503 and "Penstock-Gpu" not in response.headers
             if not cold:
                 raise await read_error(response)
@@ -108,10 +114,18 @@ class Relay:
     async def _post(self) -> aiohttp.ClientResponse:
         url = f"{self._base}{self._exchange.request.url.path}"
         silence = STREAM_SILENCE + self._budget if self._exchange.call.stream else WHOLE_ANSWER
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=silence)
+        # `connect` bounds the wait for a free connection as well.
+        timeout = aiohttp.ClientTimeout(connect=self._budget, sock_connect=CONNECT_TIMEOUT, sock_read=silence)
         return await self._http.post(
             url, data=self._exchange.body, headers=self._headers, timeout=timeout, allow_redirects=False
         )
+
+    def _expected(self, response: aiohttp.ClientResponse) -> aiohttp.ClientResponse:
+        expected = RelayedStream.media_type if self._exchange.call.stream else "application/json"
+        if response.content_type != expected:
+            response.close()
+            raise _not_an_answer()
+        return response
 
 
 class RelayedStream(Response):
@@ -146,7 +160,7 @@ class RelayedStream(Response):
         except ApiError as error:
             await self._fail(error, send)
         except (aiohttp.ClientError, TimeoutError):
-            await self._fail(UpstreamFailed("The GPU process broke off in the middle of the answer."), send)
+            await self._fail(broke_off(), send)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _parts(self) -> AsyncIterator[bytes]:
@@ -154,7 +168,7 @@ class RelayedStream(Response):
         while not self._opening.done():
             yield comment("waiting for the model")
             await asyncio.wait({self._opening}, timeout=every)
-        async for events in _whole_events(self._opening.result().content):
+        async for events in whole_events(self._opening.result().content.iter_any()):
             yield events
 
     async def _fail(self, error: ApiError, send: Send) -> None:
@@ -163,28 +177,30 @@ class RelayedStream(Response):
         await self._exchange.give_back()
 
 
-async def _whole_events(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
-    """What arrives, cut at the ends of events, so that a break never leaves half of one behind."""
-    rest = b""
-    async for chunk in content.iter_any():
-        events, separator, rest = (rest + chunk).rpartition(b"\n\n")
-        if separator:
-            yield events + separator
-        if len(rest) > MAX_EVENT:
-            raise UpstreamFailed("The GPU process sent an event that has no end.")
-
-
 async def _whole(opening: "asyncio.Task[aiohttp.ClientResponse]") -> Response:
     response = await opening
+    body = bytearray()
     try:
-        body = await response.content.read(MAX_ANSWER + 1)
-        while not response.content.at_eof() and len(body) <= MAX_ANSWER:
-            body += await response.content.read(MAX_ANSWER + 1 - len(body))
+        async for chunk in response.content.iter_any():
+            body += chunk
+            if len(body) > MAX_ANSWER:
+                raise UpstreamFailed("The GPU process sent an answer that is too long.")
     except (aiohttp.ClientError, TimeoutError) as error:
-        raise UpstreamFailed("The GPU process broke off in the middle of the answer.") from error
-    if len(body) > MAX_ANSWER:
-        raise UpstreamFailed("The GPU process sent an answer that is too long.")
-    return Response(body, media_type="application/json")
+        raise broke_off() from error
+    if not _is_object(body):
+        raise _not_an_answer()
+    return Response(bytes(body), media_type="application/json")
+
+
+def _is_object(body: bytearray) -> bool:
+    try:
+        return isinstance(orjson.loads(body), dict)
+    except orjson.JSONDecodeError:
+        return False
+
+
+def _not_an_answer() -> UpstreamFailed:
+    return UpstreamFailed("The GPU process sent something that is not an answer.")
 
 
 async def _gone(request: Request) -> None:

@@ -68,7 +68,7 @@ def nano_of(dollars_text: str) -> int:
     try:
         nano = Decimal(dollars_text) * NANO
         whole = int(nano.to_integral_value())
-    except ArithmeticError as error:
+    except (ArithmeticError, ValueError) as error:
         raise ValueError(f"{dollars_text!r} is not an amount in dollars") from error
     if nano < 0 or nano != whole:
         raise ValueError(f"{dollars_text!r} is not a whole, positive number of nano-dollars")

@@ -25,7 +25,9 @@ def endless_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random model that is deep and has a long context: an answer goes on for many seconds."""
     tokenizer = make_tokenizer()
     sizes = {**tiny_sizes(tokenizer), "num_hidden_layers": 12, "max_position_embeddings": 16_384}
-    return make_tiny_model(tmp_path_factory.mktemp("endless"), config=LlamaConfig(**sizes), tokenizer=tokenizer)
+    return make_tiny_model(
+        tmp_path_factory.mktemp("endless"), config=LlamaConfig(**sizes), tokenizer=tokenizer, endless=True
+    )
 
 
 @pytest.fixture(scope="session")

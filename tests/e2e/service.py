@@ -41,6 +41,7 @@ class Service:
         self.data = data
         self.process = process
         self.output = output
+        self.clients: list[OpenAI] = []
         self.key = wait_for("a key", lambda: self._printed(_KEY))
         self.url = wait_for("a URL", lambda: self._printed(_URL))
 
@@ -52,7 +53,9 @@ class Service:
     def client(self, key: str | None = None, **options: Any) -> OpenAI:
         """OpenAI's client for this service; it does not retry, so that a test sees every error."""
         options = {"max_retries": 0, "timeout": 60, **options}
-        return OpenAI(base_url=f"{self.url}/v1", api_key=key or self.key, **options)
+        client = OpenAI(base_url=f"{self.url}/v1", api_key=key or self.key, **options)
+        self.clients.append(client)
+        return client
 
     def run(self, *args: str) -> str:
         """What a `penstock` command prints."""
@@ -102,9 +105,14 @@ def serving(data: Path, *options: str, **settings: str) -> Iterator[Service]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", **settings}
     with output.open("wb") as stream:
         process = subprocess.Popen(command, stdout=stream, stderr=stream, cwd=ROOT, env=environment)
+    clients: list[OpenAI] = []
     try:
-        yield Service(data, process, output)
+        service = Service(data, process, output)
+        clients = service.clients
+        yield service
     finally:
+        for client in clients:
+            client.close()
         process.send_signal(signal.SIGINT)
         try:
             process.wait(30)

@@ -23,6 +23,7 @@ def begin(client: OpenAI, **options: Any) -> "Stream[ChatCompletionChunk]":
         model=model,
         messages=[{"role": "user", "content": "go"}],
         max_tokens=10_000,
+        temperature=0,  # greedy, the endless model never ends by itself
         stream=True,
         **options,
     )

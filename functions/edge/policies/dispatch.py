@@ -36,10 +36,11 @@ def _delivery(exchange: Exchange) -> str:
         raise BadRequest("Penstock-Delivery must be 'relay' or 'direct'.", param="Penstock-Delivery")
     if exchange.edge.settings.gpu_public_url is None:
         return "relay"
-    if wanted == "direct" and "authorization" not in headers:
+    if wanted == "direct" and ("authorization" not in headers or "x-api-key" in headers):
         # Clients drop Authorization on a redirect to another host, but would hand x-api-key on.
         raise BadRequest(
-            "Penstock-Delivery: direct needs the key in the Authorization header.", param="Penstock-Delivery"
+            "Penstock-Delivery: direct needs the key in the Authorization header, and no x-api-key.",
+            param="Penstock-Delivery",
         )
     return wanted
 

@@ -7,6 +7,8 @@ from functions.edge.exchange import Exchange, Proceed
 from penstock.errors import BadRequest, BodyTooLarge, Forbidden, NotFound
 from penstock.schemas import read_chat_request
 
+_DIGITS = 18  # of a length; Python itself refuses to read a number of thousands of them
+
 
 async def validate(exchange: Exchange, proceed: Proceed) -> Response:
     """Set `exchange.body`, `.call` and `.model`, or raise BadRequest, BodyTooLarge, NotFound or Forbidden."""
@@ -39,7 +41,7 @@ def _require_json(request: Request) -> None:
 async def _read_body(request: Request, limit: int) -> bytes:
     """The body, never more of it in memory than the limit and one chunk."""
     declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > limit:
+    if declared.isdecimal() and (len(declared) > _DIGITS or int(declared) > limit):
         raise _too_large(limit)
     body = bytearray()
     async for chunk in request.stream():

@@ -4,6 +4,7 @@ Importing this package is light: torch and transformers (seconds) are imported b
 process can bind its port and say that it is starting before it pays for them.
 """
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,8 +55,11 @@ def load_engine(
     `context_length` lowers the model's own. As many as `queue_limit` requests wait behind the one that runs.
     The engine's `load_seconds` says where the time went. Raises ModelUnreadable.
     """
+    began = time.perf_counter()
     from functions.gpu.engine.engine import SequentialEngine  # noqa: PLC0415  (see the module's docstring)
     from functions.gpu.engine.loader import load  # noqa: PLC0415
 
+    imported = time.perf_counter() - began
     loaded = load(folder, dtype=dtype, device=device, threads=threads, context_length=context_length)
+    loaded.load_seconds["imports"] = imported
     return SequentialEngine(loaded, queue_limit=queue_limit)

@@ -45,20 +45,19 @@ def usage(
     if since is not None and until is not None and since > until:
         raise Failure(f"--since {since} is after --until {until}", exit_code=2)
 
-    async def read(opened: Ledger) -> tuple[Sequence[UsageRow], dict[str, str]]:
-        names = {known.id: known.name for known in await opened.keys()}
-        if key is not None and key not in names:
+    async def read(opened: Ledger) -> Sequence[UsageRow]:
+        if key is not None and await opened.caller(key) is None:
             raise Failure(f"there is no key {key!r}; `penstock keys list` shows them")
-        return await opened.usage(key_id=key, since=since or "", until=until or "~"), names
+        return await opened.usage(key_id=key, since=since or "", until=until or "~")
 
-    found, names = on_ledger(data, ledger, read)
+    found = on_ledger(data, ledger, read)
     rows = [_as_json(row) for row in sorted(found, key=lambda row: (row.day, row.key_id, row.model))]
     if as_json:
         print_json({"object": "usage", "since": since, "until": until, "data": rows, "total": _total(rows)})
     elif as_csv:
         _print_csv(rows)
     else:
-        _print_table(rows, names)
+        _print_table(rows)
 
 
 def _as_json(row: UsageRow) -> dict[str, Any]:
@@ -88,22 +87,17 @@ def _print_csv(rows: Sequence[dict[str, Any]]) -> None:
     writer.writerows(rows)
 
 
-def _print_table(rows: Sequence[dict[str, Any]], names: dict[str, str]) -> None:
+def _print_table(rows: Sequence[dict[str, Any]]) -> None:
     if not rows:
         typer.echo("Nothing was used yet.")
         return
     numbers = ("requests", "prompt", "cached", "completion", "cost")
     print_table(
         ("day", "key", "model", *numbers),
-        [(row["day"], _named(row["key"], names), row["model"], *_figures(row)) for row in rows],
+        [(row["day"], row["key"], row["model"], *_figures(row)) for row in rows],
         numbers=numbers,
         total=("total", "", "", *_figures(_total(rows))),
     )
-
-
-def _named(key_id: str, names: dict[str, str]) -> str:
-    name = names.get(key_id)
-    return f"{key_id} ({name})" if name else key_id
 
 
 def _figures(row: dict[str, Any]) -> list[str]:

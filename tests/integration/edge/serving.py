@@ -2,19 +2,11 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, Literal
 
 import uvicorn
-
-
-class _Server(uvicorn.Server):
-    """Leaves the signals to pytest."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 @asynccontextmanager
@@ -24,12 +16,15 @@ async def serving(app: Any, lifespan: Literal["on", "off"] = "off") -> AsyncIter
         config = uvicorn.Config(
             app, log_config=None, access_log=False, lifespan=lifespan, timeout_graceful_shutdown=2, ws="none"
         )
-        server = _Server(config)
-        task = asyncio.create_task(server.serve(sockets=[listening]))
-        while not server.started and not task.done():
-            await asyncio.sleep(0.001)
+        # `Server.serve` would wait a tenth of a second for its end, and take pytest's signals.
+        server = uvicorn.Server(config)
+        config.load()
+        server.lifespan = config.lifespan_class(config)
+        await server.startup(sockets=[listening])
         try:
             yield f"http://127.0.0.1:{listening.getsockname()[1]}"
         finally:
-            server.should_exit = True
-            await task
+            for _ in range(20):  # shutdown looks for open connections only every tenth of a second
+                if server.server_state.connections:
+                    await asyncio.sleep(0.001)
+            await server.shutdown(sockets=[listening])

@@ -45,7 +45,8 @@ class Call:
     ticket: Ticket
     ledger: Ledger
     _send: Send
-    gone: asyncio.Event = field(default_factory=asyncio.Event)
+    gone: asyncio.Event = field(default_factory=asyncio.Event)  # set when the caller closes the connection
+    heard: asyncio.Event = field(default_factory=asyncio.Event)  # for a test to say that the answer has arrived
 
     @property
     def streams(self) -> bool:
@@ -70,6 +71,10 @@ class Call:
     async def part(self, data: bytes) -> None:
         """Send a part of the body."""
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
+
+    async def wait_until_heard(self) -> None:
+        """Until the test has got what was sent; what is still under way when a connection breaks may be lost."""
+        await asyncio.wait_for(self.heard.wait(), 20)
 
     async def end(self) -> None:
         """End the body. A behaviour that returns without it breaks the connection."""
@@ -151,13 +156,15 @@ class StandIn:
         """Serve one request."""
         headers = Headers(scope=scope)
         if scope["path"] == "/health/ready":
-            return await _status(send, 200 if self.warm else 503)
+            await _status(send, 200 if self.warm else 503)
+            return
         self.requests += 1
         body = await _body(receive)
         if self.cold:
             self.cold -= 1
-            return await _status(send, 503)
-        await self._take_up(scope, headers, body, receive, send)
+            await _status(send, 503)
+        else:
+            await self._take_up(scope, headers, body, receive, send)
 
     async def _take_up(self, scope: Scope, headers: Headers, body: bytes, receive: Receive, send: Send) -> None:
         text = headers.get("penstock-ticket") or parse_qs(scope["query_string"].decode()).get("ticket", [""])[0]

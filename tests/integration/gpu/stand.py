@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ def chat(text: str = "hi", **parameters: Any) -> dict[str, Any]:
 
 def events(text: str) -> list[Any]:
     """A stream's events, comments left out; `[DONE]` as text."""
-    lines = [line.removeprefix("data: ") for line in text.split("\n\n") if line.startswith("data: ")]
+    lines = [line.removeprefix("data: ").strip() for line in text.split("\n\n") if line.startswith("data: ")]
     return [line if line == "[DONE]" else orjson.loads(line) for line in lines]
 
 
@@ -57,27 +58,20 @@ def text_of(stream: list[Any]) -> str:
     return "".join(choice["delta"].get("content") or "" for chunk in chunks for choice in chunk["choices"])
 
 
+@dataclass
 class Stand:
     """A running GPU process and everything around it."""
 
-    def __init__(
-        self,
-        http: httpx2.AsyncClient,
-        server: uvicorn.Server,
-        engine: ScriptedEngine,
-        ledger: UnreliableLedger,
-        caller: Caller,
-        port: int,
-    ) -> None:
-        self.http = http
-        self.server = server
-        self.engine = engine
-        self.ledger = ledger
-        self.caller = caller
-        self.port = port
+    http: httpx2.AsyncClient
+    server: uvicorn.Server
+    engine: ScriptedEngine
+    ledger: UnreliableLedger
+    caller: Caller
+    settings: GpuSettings
+    port: int
 
-    async def lease(self, body: bytes, *, prompt_bytes: int = 64, max_tokens: int | None = None) -> Lease:
-        """Reserve for a body."""
+    async def lease(self, *, prompt_bytes: int = 64, max_tokens: int | None = None) -> Lease:
+        """Reserve for one message."""
         model = read_models(CONFIG).get("demo")
         assert model is not None
         outcome = await admit(
@@ -100,7 +94,7 @@ class Stand:
     async def prepare(self, request: dict[str, Any]) -> tuple[Lease, bytes, dict[str, str]]:
         """A lease, a body and the headers to post it with."""
         body = orjson.dumps(request)
-        lease = await self.lease(body, prompt_bytes=len(body))
+        lease = await self.lease(prompt_bytes=len(body))
         return lease, body, {"Penstock-Ticket": self.ticket(lease, body)}
 
     async def post(self, request: dict[str, Any]) -> tuple[Lease, httpx2.Response]:
@@ -153,7 +147,7 @@ async def standing(folder: Path, engine: ScriptedEngine, **settings: Any) -> Asy
     await until("the server starts", lambda: server.started or serving.done())
     try:
         async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE) as http:
-            yield Stand(http, server, engine, ledger, caller, port)
+            yield Stand(http, server, engine, ledger, caller, parts, port)
     finally:
         server.should_exit = True
         await serving

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, cast
 
-from penstock.ledger import Ledger, LedgerUnavailable
+from penstock.ledger import Ledger, LedgerUnavailable, Usage
 
 
 class UnreliableLedger:
@@ -16,6 +16,7 @@ class UnreliableLedger:
         self.lost: set[str] = set()  # those that are done, but whose answer is lost
         self.held: dict[str, asyncio.Event] = {}
         self.calls: list[str] = []
+        self.checkpoints: list[Usage] = []  # what they recorded
 
     def as_ledger(self) -> Ledger:
         """The same, under the protocol's name."""
@@ -28,6 +29,8 @@ class UnreliableLedger:
     def __getattr__(self, method: str) -> Callable[..., Any]:
         async def call(*args: Any, **kwargs: Any) -> Any:
             self.calls.append(method)
+            if method == "checkpoint":
+                self.checkpoints.append(args[2])
             if method in self.held:
                 await self.held[method].wait()
             if method in self.failing:

@@ -30,6 +30,10 @@ async def ledger(anyio_backend: str, path: Path) -> AsyncIterator[Ledger]:
     await opened.close()
 
 
+def contents(path: Path) -> bytes:
+    return path.read_bytes()
+
+
 def next_program(monkeypatch: pytest.MonkeyPatch, *statements: str) -> None:
     """From here on this is the next version of the program, with one more migration."""
     both = (*migrations.MIGRATIONS, statements)
@@ -69,7 +73,8 @@ async def test_a_new_ledger_has_the_programs_version(ledger: Ledger) -> None:
 
 
 async def test_an_empty_file_becomes_a_ledger(path: Path) -> None:
-    path.touch()
+    with closing(path.open("wb")):
+        pass
     ledger = await SqliteLedger.open(path)
     assert await ledger.schema_version() == 1
     await ledger.close()
@@ -109,8 +114,8 @@ async def test_a_newer_ledger_is_refused_and_left_alone(path: Path, monkeypatch:
     with monkeypatch.context() as patch:
         next_program(patch, *FURTHER)
         await (await SqliteLedger.open(path)).close()
-    before = path.read_bytes()
+    before = contents(path)
     with pytest.raises(LedgerUnavailable, match=r"version 2 and this program knows up to 1: update") as caught:
         await SqliteLedger.open(path)
     assert "\n" not in str(caught.value)
-    assert path.read_bytes() == before
+    assert contents(path) == before

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import re
 import sqlite3
-import time
+import threading
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
@@ -15,10 +15,13 @@ from sqlalchemy import Connection, text
 from penstock.ledger import Idempotency, Ledger, LedgerUnavailable, StoredAnswer, open_ledger
 from penstock.ledger.sqlite import SqliteLedger
 from penstock.ledger.sqlite import store as store_module
+from penstock.ledger.sqlite.migrations import version_of
 from penstock.ledger.sqlite.store import Store
 from tests.contract.samples import NOW, enrol, lease_of, reserved
 
 pytestmark = pytest.mark.anyio
+
+NOTES = b"notes about water turbines\n" * 100
 
 
 @pytest.fixture
@@ -36,6 +39,10 @@ async def ledger(anyio_backend: str, path: Path) -> AsyncIterator[Ledger]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_module, "PATIENCE", 0.2)
+
+
+def contents(path: Path) -> bytes:
+    return path.read_bytes()
 
 
 async def test_only_its_owner_can_read_the_file_and_its_log(ledger: Ledger, path: Path) -> None:
@@ -91,21 +98,22 @@ async def test_a_folder_is_no_ledger(tmp_path: Path) -> None:
 
 
 async def test_a_file_that_is_no_database_is_said_and_left_alone(path: Path) -> None:
-    path.write_text("notes about water turbines\n" * 100)
+    with closing(path.open("wb", buffering=0)) as file:
+        file.write(NOTES)
     with pytest.raises(LedgerUnavailable, match="file is not a database") as caught:
         await SqliteLedger.open(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
-    assert path.read_text() == "notes about water turbines\n" * 100
+    assert contents(path) == NOTES
 
 
 async def test_another_programs_database_is_said_and_left_alone(path: Path) -> None:
     with closing(sqlite3.connect(path)) as other:
         other.execute("CREATE TABLE songs (name)")
-    before = path.read_bytes()
+    before = contents(path)
     with pytest.raises(LedgerUnavailable, match="another program"):
         await SqliteLedger.open(path)
-    assert path.read_bytes() == before
+    assert contents(path) == before
 
 
 @pytest.mark.usefixtures("impatient")
@@ -136,20 +144,20 @@ async def test_a_file_locked_for_too_long_cannot_be_opened(path: Path) -> None:
 @pytest.mark.usefixtures("impatient")
 async def test_writers_queue_for_a_bounded_time(path: Path) -> None:
     store = await Store.open(path)
-    started = asyncio.Event()
-    loop = asyncio.get_running_loop()
+    started, finish = asyncio.Event(), threading.Event()
 
     def dawdle(db: Connection) -> None:
-        loop.call_soon_threadsafe(started.set)
-        db.connection.create_function("dawdle", 0, lambda: time.sleep(0.6))
+        started.set()
+        db.connection.create_function("dawdle", 0, lambda: finish.wait(60))
         db.execute(text("SELECT dawdle()"))
 
     slow = asyncio.create_task(store.write(dawdle))
     await started.wait()
     with pytest.raises(LedgerUnavailable, match="busy"):
-        await store.write(lambda db: None)
+        await store.write(version_of)
+    finish.set()
     await slow
-    await store.write(lambda db: None)
+    assert await store.write(version_of) == 1
     await store.close()
 
 
@@ -181,16 +189,15 @@ async def test_work_that_fails_leaves_nothing_behind(path: Path) -> None:
 
 async def test_cancelled_calls_leave_the_ledger_working(ledger: Ledger) -> None:
     caller = await enrol(ledger)
-    for turns in range(40):
-        call = asyncio.create_task(ledger.reserve(caller, lease_of(caller, f"req_{turns}")))
-        for _ in range(turns):
-            await asyncio.sleep(0)
+    for number in range(40):
+        call = asyncio.create_task(ledger.reserve(caller, lease_of(caller, f"req_{number}")))
+        await asyncio.sleep(number / 10_000)  # from before its transaction to after it
         call.cancel()
         await asyncio.gather(call, return_exceptions=True)
     await reserved(ledger, caller, lease_of(caller, "after"))
     # Whatever was reserved before the cancellation is whole, and can be given back.
-    for turns in range(40):
-        await ledger.release(lease_of(caller, f"req_{turns}"), NOW)
+    for number in range(40):
+        await ledger.release(lease_of(caller, f"req_{number}"), NOW)
     assert list(await ledger.expire(NOW + 10**9)) == ["after"]
 
 

@@ -69,6 +69,7 @@ class TrainingSet:
         self._things: set[str] = set()
         self._patterns: dict[str, set[Pattern]] = {}
         self._loose_slots: list[re.Pattern[str]] = []
+        self._loose = {slipped for word in LOOSE for slipped in (word, *slips(word))}
         self._openers = {words_of(opener) for opener in OPENERS}
         self._closers = {words_of(closer) for closer in CLOSERS}
         for topic in topics:
@@ -83,7 +84,8 @@ class TrainingSet:
         if slot is not None:
             self._loose_slots.append(shapes[slot[1]])
         elif topic.thing:
-            self._things.update(map(words_of, expand(topic.thing)))
+            things = set(expand(topic.thing))
+            self._things |= {words_of(slipped) for thing in things for slipped in (thing, *slips(thing))}
 
     def _add(self, core: str, shapes: dict[str, re.Pattern[str]]) -> None:
         if _SLOT.search(core) is None:
@@ -109,12 +111,12 @@ class TrainingSet:
         starts = (bare[:end] for end in range(len(bare) + 1))
         if any(pattern.matches(bare) for start in starts for pattern in self._patterns.get(start, ())):
             return True
-        return any(meant in self._literal or self._could_be_loose(meant) for meant in (bare, *_meant(bare)))
+        return self._could_be_loose(bare) or not self._literal.isdisjoint((bare, *_meant(bare)))
 
     def _could_be_loose(self, bare: str) -> bool:
         words = bare.split()
-        heads = next((at for at, word in enumerate(words) if word not in LOOSE), len(words))
-        tails = next((at for at, word in enumerate(reversed(words)) if word not in LOOSE), len(words))
+        heads = next((at for at, word in enumerate(words) if word not in self._loose), len(words))
+        tails = next((at for at, word in enumerate(reversed(words)) if word not in self._loose), len(words))
         return any(
             thing in self._things or any(slot.fullmatch(thing) for slot in self._loose_slots)
             for first in range(1, heads + 1)

@@ -28,12 +28,6 @@ def test_the_layout_is_what_is_there(path: str) -> None:
     assert (ROOT / path).is_dir() if path.endswith("/") else (ROOT / path).is_file()
 
 
-def test_the_layout_names_every_folder() -> None:
-    named = {path.split("/")[0] for path in layout()}
-    folders = {path.parent.name for path in ROOT.glob("[a-z]*/*") if path.is_file() or any(path.glob("*.py"))}
-    assert folders - {"__pycache__", "dist"} <= named
-
-
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_every_link_inside_the_repository_leads_somewhere(document: Path) -> None:
     links = re.findall(r"\]\(([^)\s]+)\)", document.read_text(encoding="utf-8"))

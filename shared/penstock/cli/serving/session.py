@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -82,12 +83,12 @@ class Session:
     async def _start(self, keepers: list[Keeper], ledger: Ledger) -> None:
         url = self.edge.url()
         name = self.choice.model.name
+        edge, gpu = keepers
         with Steps(self.console) as steps:
-            edge, gpu = steps.begin("Starting the edge"), steps.begin(f"Loading {name} into the GPU process")
-            await keepers[0].ready.wait()
-            steps.done(edge, f"The edge is ready on {url}")
-            await keepers[1].ready.wait()
-            steps.done(gpu, f"The GPU process is ready with {name}")
+            await asyncio.gather(
+                steps.take("Starting the edge", edge.ready.wait(), f"The edge is ready on {url}"),
+                steps.take(f"Loading {name}", gpu.ready.wait(), f"The GPU process is ready with {name}"),
+            )
         key = await first_key(ledger, self.data)
         Welcome(f"{url}/v1", self.choice, key, self.data).show(self.console)
 
@@ -113,4 +114,5 @@ class Session:
         return log
 
     def _say(self, line: str) -> None:
-        self.console.print(line, soft_wrap=True, markup=False)
+        with suppress(OSError):  # the terminal is gone; what there is to do is done without it
+            self.console.print(line, soft_wrap=True, markup=False)

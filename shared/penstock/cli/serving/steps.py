@@ -1,11 +1,12 @@
 """The steps of a start, each with its time: a spinner on a terminal, plain lines elsewhere."""
 
+from collections.abc import Awaitable
 from time import monotonic
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task, TaskID, TextColumn
+from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
 from rich.text import Text
 from typing_extensions import override
 
@@ -18,11 +19,10 @@ class _Seconds(ProgressColumn):
 
 
 class Steps:
-    """A step begins, and is done. Lines printed on the same console meanwhile appear above."""
+    """Steps, one or more at a time. Lines printed on the same console meanwhile appear above."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._begun: dict[TaskID, float] = {}
         self._progress = Progress(
             SpinnerColumn(finished_text="[green]✓"),
             TextColumn("{task.description}"),
@@ -38,14 +38,10 @@ class Steps:
     def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
         self._progress.stop()
 
-    def begin(self, text: str) -> TaskID:
-        """Begin a step."""
-        step = self._progress.add_task(text, total=1)
-        self._begun[step] = monotonic()
-        return step
-
-    def done(self, step: TaskID, text: str) -> None:
-        """Call the step done, under a text that says what there is now."""
-        self._progress.update(step, description=text, completed=1)
+    async def take(self, text: str, work: Awaitable[object], done: str) -> None:
+        """Show a step while the work goes on; `done` says what there is after it."""
+        step, begun = self._progress.add_task(text, total=1), monotonic()
+        await work
+        self._progress.update(step, description=done, completed=1)
         if not self._console.is_terminal:
-            self._console.print(f"{text} ({monotonic() - self._begun[step]:.1f} s)", highlight=False, soft_wrap=True)
+            self._console.print(f"{done} ({monotonic() - begun:.1f} s)", soft_wrap=True)

@@ -3,12 +3,16 @@
 What is pasted stands at the left edge, unwrapped and without a frame.
 """
 
+import json
 import shlex
+import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 from rich.syntax import Syntax
+from rich.table import Table
 from rich.text import Text
 
 from penstock.cli.data import DataDirectory
@@ -16,7 +20,7 @@ from penstock.cli.ledgers import DEFAULT_DATA
 from penstock.cli.serving.first_key import FirstKey
 from penstock.cli.serving.model import Choice
 
-DEFAULT_PORT = 8000
+DEFAULT_URL = "http://127.0.0.1:8000/v1"
 _QUESTION = "What is Penstock?"
 
 
@@ -41,8 +45,7 @@ class Welcome:
             console.print(Text(f"\n{title}\n", style="bold"))
             console.print(_coloured(code, language), soft_wrap=True, end="")
         console.print()
-        for command, purpose in self._commands():
-            console.print(Text(command, style="cyan") + Text(f"  {purpose}", style="dim"), soft_wrap=True)
+        console.print(self._commands(), soft_wrap=True)
         console.print(Text("Ctrl-C stops everything.", style="dim"))
 
     def _facts(self) -> list[tuple[str, Text]]:
@@ -51,8 +54,8 @@ class Welcome:
             ("URL", Text(self.url, style="cyan")),
             ("Model", Text(name) + Text("" if self.choice.listed else _FREE_OF_CHARGE, style="yellow")),
         ]
-        file = _short(self.data.key_file)
-        make = f"penstock keys create{self._data_option()}"
+        file = short_path(self.data.key_file)
+        make = f"{_penstock()} keys create{self._data_option()}"
         if self.key.new is not None:
             facts.append(("Key", Text(self.key.new, style="green")))
             facts.append(("", Text(f"shown this once, and kept in {file} (readable by you alone)", style="dim")))
@@ -63,51 +66,56 @@ class Welcome:
         return facts
 
     def _curl(self) -> str:
-        question = f'{{"role": "user", "content": "{_QUESTION}"}}'
-        body = f'{{"model": "{self.choice.model.name}", "stream": true, "messages": [{question}]}}'
-        key = self.key.new or (f"$(cat {shlex.quote(_short(self.data.key_file))})" if self.key.kept else _UNKNOWN)
+        key = self.key.new or (f"$(cat {shlex.quote(short_path(self.data.key_file))})" if self.key.kept else _UNKNOWN)
         return (
             f"curl -N {self.url}/chat/completions \\\n"
             f'  -H "Authorization: Bearer {key}" \\\n'
             f'  -H "Content-Type: application/json" \\\n'
-            f"  -d '{body}'\n"
+            f"""  -d '{{"model": "{self.choice.model.name}", "stream": true,\n"""
+            f"""       "messages": [{{"role": "user", "content": "{_QUESTION}"}}]}}'\n"""
         )
 
     def _python(self) -> str:
-        kept = f'open("{_short(self.data.key_file)}").read().strip()'
+        kept = f"open({json.dumps(short_path(self.data.key_file))}).read().strip()"
         key = f'"{self.key.new}"' if self.key.new else kept if self.key.kept else 'os.environ["PENSTOCK_API_KEY"]'
         needs_os = "import os\n" if key.startswith("os.") else ""
         return (
             f"{needs_os}from openai import OpenAI\n"
-            f'client = OpenAI(base_url="{self.url}", api_key={key})\n'
-            f'messages = [{{"role": "user", "content": "{_QUESTION}"}}]\n'
-            f'for chunk in client.chat.completions.create(model="{self.choice.model.name}", '
-            "messages=messages, stream=True):\n"
+            f'client = OpenAI(base_url="{self.url}",\n'
+            f"                api_key={key})\n"
+            f'stream = client.chat.completions.create(model="{self.choice.model.name}", stream=True,\n'
+            f'    messages=[{{"role": "user", "content": "{_QUESTION}"}}])\n'
+            "for chunk in stream:\n"
             '    print(chunk.choices[0].delta.content or "", end="", flush=True)\n'
         )
 
-    def _commands(self) -> list[tuple[str, str]]:
-        port = self.url.removesuffix("/v1").rpartition(":")[2]
-        url = "" if self.url == f"http://127.0.0.1:{DEFAULT_PORT}/v1" else f" --url http://127.0.0.1:{port}/v1"
-        data = self._data_option()
-        return [
-            (f"penstock chat{url}{data}", "talk to it in another terminal"),
-            (f"penstock usage{data}", "what it cost"),
-        ]
+    def _commands(self) -> Table:
+        penstock, data = _penstock(), self._data_option()
+        url = "" if self.url == DEFAULT_URL else f" --url {self.url}"
+        table = Table.grid(padding=(0, 2))
+        table.add_row(Text(f"{penstock} chat{url}{data}", style="cyan"), Text("talk to it", style="dim"))
+        table.add_row(Text(f"{penstock} usage{data}", style="cyan"), Text("what it cost", style="dim"))
+        return table
 
     def _data_option(self) -> str:
         default = self.data.path == DEFAULT_DATA.absolute()
-        return "" if default else f" --data {shlex.quote(_short(self.data.path))}"
+        return "" if default else f" --data {shlex.quote(short_path(self.data.path))}"
 
 
 _FREE_OF_CHARGE = "  (not in penstock.toml: tokens are counted, at no price)"
 _UNKNOWN = "$PENSTOCK_API_KEY"
 
 
-def _short(path: Path) -> str:
+def short_path(path: Path) -> str:
     """The path from the working directory where it lies below it."""
     here = Path.cwd()
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
+def _penstock() -> str:
+    """This command as the user can call it again: by its name where the shell finds it, else by its path."""
+    called, found = Path(sys.argv[0]).absolute(), shutil.which("penstock")
+    return "penstock" if found is not None and Path(found) == called else shlex.quote(short_path(called))
 
 
 def _coloured(code: str, language: str) -> Text:

@@ -10,8 +10,8 @@ Used from one event loop. Work is plain functions over a Connection, run in one 
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -51,6 +51,7 @@ class Store:
         self._path = path
         self._closed = False
         self._turn = asyncio.Lock()
+        self._running: set[asyncio.Task[Any]] = set()
         self._writing = _engine(path)
         self._reading = self._writing.execution_options(**{_BEGIN: "BEGIN"})
 
@@ -76,19 +77,42 @@ class Store:
     async def read(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run the work on one unchanging view of the file."""
         with self._answerable():
-            async with self._reading.begin() as db:
-                return await db.run_sync(work, *args, **kwargs)
+            return await asyncio.shield(self._start(self._reading, lambda db: work(db, *args, **kwargs)))
 
     async def write(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run the work as a write transaction: all of it or, where it raises, nothing."""
+        """Run the work as a write transaction: all of it or, where it raises, nothing.
+
+        A caller that is cancelled while it waits for its turn writes nothing; later than that, the
+        transaction runs to its end without it.
+        """
         with self._answerable():
-            async with self._my_turn(), self._writing.begin() as db:
-                return await db.run_sync(work, *args, **kwargs)
+            async with asyncio.timeout(PATIENCE):
+                await self._turn.acquire()
+            transaction = self._start(self._writing, lambda db: work(db, *args, **kwargs))
+            transaction.add_done_callback(lambda _: self._turn.release())
+            return await asyncio.shield(transaction)
 
     async def close(self) -> None:
-        """Let go of the connections. What is called later raises LedgerUnavailable."""
+        """Let go of the connections, once what runs has ended. Later calls raise LedgerUnavailable."""
         self._closed = True
+        await asyncio.gather(*self._running, return_exceptions=True)
         await self._writing.dispose()
+
+    def _start(self, engine: AsyncEngine, work: Callable[[Connection], T]) -> asyncio.Task[T]:
+        """Begin a transaction as a task of its own.
+
+        Cancelling one half-way would leave its connection, and with it the file's write lock, in the
+        hands of a thread that nobody waits for.
+        """
+
+        async def transact() -> T:
+            async with engine.begin() as db:
+                return await db.run_sync(work)
+
+        task = asyncio.create_task(transact())
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return task
 
     async def _prepare(self) -> None:
         # Looked at first: a file that is not ours stays as it is.
@@ -114,15 +138,6 @@ class Store:
                 if asyncio.get_running_loop().time() > give_up:
                     raise
                 await asyncio.sleep(0.02)
-
-    @asynccontextmanager
-    async def _my_turn(self) -> AsyncIterator[None]:
-        async with asyncio.timeout(PATIENCE):
-            await self._turn.acquire()
-        try:
-            yield
-        finally:
-            self._turn.release()
 
     @contextmanager
     def _answerable(self) -> Iterator[None]:

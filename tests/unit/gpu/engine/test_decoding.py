@@ -45,8 +45,9 @@ def greedy_ids(loaded: LoadedModel, prompt: list[int], count: int, monkeypatch: 
         picked.append(pick(self, logits))
         return picked[-1]
 
-    monkeypatch.setattr(Sampler, "pick", recording)
-    events(loaded, prompt, Sampling(max_tokens=count, temperature=0))
+    with monkeypatch.context() as patch:
+        patch.setattr(Sampler, "pick", recording)
+        events(loaded, prompt, Sampling(max_tokens=count, temperature=0))
     return picked
 
 

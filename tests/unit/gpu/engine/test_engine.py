@@ -324,7 +324,7 @@ async def test_long_prompts_do_not_stop_the_event_loop(engine: SequentialEngine)
 
 async def test_load_engine_gives_an_engine_that_says_how_it_loaded(tiny_folder: Path) -> None:
     engine = await asyncio.to_thread(load_engine, tiny_folder, context_length=128, queue_limit=2)
-    assert set(engine.load_seconds) == {"config", "tokenizer", "weights", "first step"}
+    assert set(engine.load_seconds) == {"imports", "config", "tokenizer", "weights", "first step"}
     assert engine.context_length == 128
     assert isinstance((await collect(engine.generate(PROMPT, GREEDY)))[-1], Finished)
     await engine.close()

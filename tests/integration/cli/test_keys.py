@@ -1,0 +1,120 @@
+"""Keys and accounts, in a real ledger file."""
+
+import anyio
+
+from penstock.clock import now_ms
+from penstock.keys import parse
+from penstock.ledger import Caller, Limits, open_ledger
+from tests.integration.cli.command import done, json_of, penstock, refused
+
+DAY = 24 * 60 * 60 * 1000
+
+
+def opens(url: str, text: str) -> Caller | None:
+    """The caller that a key opens the API for, as the edge finds it."""
+    key = parse(text)
+    assert key is not None
+
+    async def look() -> Caller | None:
+        ledger = await open_ledger(url)
+        caller = await ledger.caller(key.id)
+        await ledger.close()
+        return caller
+
+    caller = anyio.run(look)
+    return caller if caller and caller.key.usable(now_ms()) and key.matches(caller.key.digest) else None
+
+
+def test_a_new_key_opens_and_is_shown_once(ledger: str) -> None:
+    result = penstock("keys", "create", "--name", "a [b]", "--ledger", ledger)
+    key = result.stdout.strip()
+    caller = opens(ledger, key)
+    assert caller is not None
+    assert (caller.key.name, caller.account.id, caller.key.models, caller.key.limits) == (
+        "a [b]",
+        "local",
+        None,
+        Limits(),
+    )
+    assert "only time" in result.stderr
+    listed = done("keys", "list", "--ledger", ledger)
+    assert caller.key.id in listed
+    assert "a [b]" in listed
+    assert key not in listed
+    assert key not in done("keys", "list", "--json", "--ledger", ledger)
+
+
+def test_a_key_with_everything_as_json(ledger: str) -> None:
+    made = json_of(
+        *("keys", "create", "--ledger", ledger, "--models", "b, a", "--expires-in", "30d"),
+        *("--requests-per-minute", "5", "--tokens-per-minute", "9", "--concurrent", "2", "--monthly-budget", "12.50"),
+    )
+    caller = opens(ledger, made["key"])
+    assert caller is not None
+    assert caller.key.id == made["id"]
+    assert caller.key.models == {"a", "b"}
+    assert caller.key.limits == Limits(5, 9, 2, 12_500_000_000)
+    assert caller.key.expires_at == caller.key.created_at + 30 * DAY
+    assert made["limits"]["monthly_budget_usd"] == "12.5"
+    (listed,) = json_of("keys", "list", "--ledger", ledger)["keys"]
+    assert listed == {name: value for name, value in made.items() if name != "key"}
+
+
+def test_a_revoked_key_opens_nothing(ledger: str) -> None:
+    made = json_of("keys", "create", "--ledger", ledger)
+    assert made["id"] in done("keys", "revoke", made["id"], "--ledger", ledger)
+    assert opens(ledger, made["key"]) is None
+    assert "revoked" in done("keys", "list", "--ledger", ledger)
+    assert "has ended" in refused("keys", "rotate", made["id"], "--ledger", ledger)
+
+
+def test_rotation_keeps_scope_limits_and_lifetime_and_ends_the_old_key_after_the_grace(ledger: str) -> None:
+    old = json_of("keys", "create", "--ledger", ledger, "--models", "a", "--concurrent", "2", "--expires-in", "30d")
+    new = json_of("keys", "rotate", old["id"], "--grace", "2h", "--ledger", ledger)
+    before, after = opens(ledger, old["key"]), opens(ledger, new["key"])
+    assert before is not None
+    assert after is not None
+    assert (after.key.models, after.key.limits) == (before.key.models, before.key.limits)
+    assert after.key.expires_at == after.key.created_at + 30 * DAY
+    assert before.key.expires_at == after.key.created_at + DAY // 12
+    assert new["replaces"]["id"] == old["id"]
+
+
+def test_rotation_gives_a_day_unless_told_otherwise_and_none_at_once(ledger: str) -> None:
+    first = json_of("keys", "create", "--ledger", ledger)
+    second = json_of("keys", "rotate", first["id"], "--ledger", ledger)
+    caller = opens(ledger, first["key"])
+    assert caller is not None
+    assert caller.key.expires_at is not None
+    assert 0 < caller.key.expires_at - now_ms() <= DAY
+    assert "works until" in done("keys", "rotate", second["id"], "--grace", "0s", "--ledger", ledger)
+    assert opens(ledger, second["key"]) is None
+
+
+def test_an_unknown_key_or_account_is_one_line(ledger: str) -> None:
+    assert "no key 'nothing'" in refused("keys", "revoke", "nothing", "--ledger", ledger)
+    assert "no key 'nothing'" in refused("keys", "rotate", "nothing", "--ledger", ledger)
+    assert "no key 'nothing'" in refused("usage", "--key", "nothing", "--ledger", ledger)
+    assert "no account 'nobody'" in refused("keys", "create", "--account", "nobody", "--ledger", ledger)
+    assert "no account 'nobody'" in refused("accounts", "set", "nobody", "--ledger", ledger)
+    assert "already" in refused("accounts", "create", "local", "--ledger", ledger)
+
+
+def test_an_accounts_limits_change_one_by_one(ledger: str) -> None:
+    done("accounts", "set", "local", "--monthly-budget", "5", "--concurrent", "4", "--ledger", ledger)
+    said = done("accounts", "set", "local", "--concurrent", "none", "--disable", "--ledger", ledger)
+    assert said == "local: disabled; limits: $5/month\n"
+    (account,) = json_of("accounts", "list", "--ledger", ledger)["accounts"]
+    assert account["enabled"] is False
+    assert account["limits"]["monthly_budget_nano_usd"] == 5_000_000_000
+    assert account["limits"]["concurrent_requests"] is None
+    assert "enabled" in done("accounts", "set", "local", "--enable", "--ledger", ledger)
+
+
+def test_the_keys_of_one_account(ledger: str) -> None:
+    done("accounts", "create", "lab-2", "--name", "The lab", "--ledger", ledger)
+    ours = json_of("keys", "create", "--account", "lab-2", "--ledger", ledger)
+    json_of("keys", "create", "--ledger", ledger)
+    listed = json_of("keys", "list", "--account", "lab-2", "--ledger", ledger)["keys"]
+    assert [key["id"] for key in listed] == [ours["id"]]
+    assert "The lab" in done("accounts", "list", "--ledger", ledger)

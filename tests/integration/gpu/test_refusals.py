@@ -1,0 +1,256 @@
+"""Refusals: each has its error, costs nothing, and comes before anything that need not have been done."""
+
+import asyncio
+import base64
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import orjson
+import pytest
+
+from functions.gpu import body as body_module
+from functions.gpu.engine import EngineError, InvalidPrompt, QueueFull
+from tests.integration.gpu.scripted import ScriptedEngine
+from tests.integration.gpu.stand import CHAT, Stand, chat, standing
+
+pytestmark = pytest.mark.anyio
+
+NOT_JSON = b"{this is no JSON"
+OTHER_KEYS = "test:" + base64.b64encode(b"another secret of thirty-two byte").decode()
+
+
+def error_of(response: httpx2.Response) -> dict[str, Any]:
+    """The error in OpenAI's envelope."""
+    body = orjson.loads(response.content)
+    assert body.keys() == {"error"}
+    assert body["error"].keys() == {"message", "type", "param", "code"}
+    assert response.headers["penstock-gpu"] == "1"
+    assert response.headers["x-request-id"].startswith("req_")
+    return dict(body["error"])
+
+
+async def cost_nothing(stand: Stand) -> None:
+    """Nothing is set aside, nothing was booked, nothing was generated."""
+    assert await stand.reserved() == 0
+    assert await stand.ledger.as_ledger().records() == []
+    assert stand.engine.begun == []
+    assert stand.engine.active == 0
+
+
+async def test_bad_tickets_are_refused_before_the_body_is_parsed(tmp_path: Path) -> None:
+    async with standing(tmp_path, ScriptedEngine("no")) as stand:
+        lease = await stand.lease()
+        good = stand.ticket(lease, NOT_JSON)
+        key_id, payload, signature = good.split(".")
+        bad = {
+            "forged": stand.ticket(lease, NOT_JSON, keys=OTHER_KEYS),
+            "of an unknown key": f"other.{payload}.{signature}",
+            "cut": f"{key_id}.{payload}",
+            "changed": f"{key_id}.{payload[:-2]}AA.{signature}",
+            "malformed": "not a ticket",
+            "not ASCII": "t\xe4st",
+            "too long": "x" * 5_000,
+        }
+        answers = {
+            what: await stand.http.post(
+                CHAT, content=NOT_JSON, headers=[(b"Penstock-Ticket", ticket.encode("latin-1"))]
+            )
+            for what, ticket in bad.items()
+        }
+        expired = await stand.http.post(
+            CHAT, content=NOT_JSON, headers={"Penstock-Ticket": stand.ticket(lease, NOT_JSON, valid_s=-30)}
+        )
+        missing = await stand.http.post(CHAT, content=NOT_JSON)
+        assert stand.engine.tokenized == 0
+        assert await stand.reserved() == 1  # a stranger cannot end the lease
+    assert {what: answer.status_code for what, answer in answers.items()} == dict.fromkeys(bad, 401)
+    assert len({error_of(answer)["message"] for answer in answers.values()}) == 1
+    assert {error_of(answer)["code"] for answer in (*answers.values(), expired, missing)} == {"invalid_ticket"}
+    assert "expired" in error_of(expired)["message"]
+
+
+async def test_a_ticket_comes_once(tmp_path: Path) -> None:
+    async with standing(tmp_path, ScriptedEngine("no")) as stand:
+        _, body, headers = await stand.prepare(chat())
+        ticket = headers["Penstock-Ticket"]
+        both = await stand.http.post(CHAT, content=body, headers=headers, params={"ticket": ticket})
+        twice = await stand.http.post(CHAT, content=body, params=[("ticket", ticket), ("ticket", ticket)])
+        headers_twice = [("Penstock-Ticket", ticket), ("Penstock-Ticket", ticket)]
+        repeated = await stand.http.post(CHAT, content=body, headers=headers_twice)
+        assert stand.engine.begun == []
+    assert {error_of(answer)["code"] for answer in (both, twice, repeated)} == {"invalid_ticket"}
+
+
+async def test_a_ticket_for_another_model_is_refused(tmp_path: Path) -> None:
+    async with standing(tmp_path, ScriptedEngine("no")) as stand:
+        lease = await stand.lease()
+        object.__setattr__(lease, "model", "other")
+        response = await stand.http.post(
+            CHAT, content=NOT_JSON, headers={"Penstock-Ticket": stand.ticket(lease, NOT_JSON)}
+        )
+    assert response.status_code == 403
+    assert error_of(response)["code"] == "ticket_model_mismatch"
+
+
+async def test_a_ticket_for_another_body_is_refused_before_it_is_parsed(tmp_path: Path) -> None:
+    async with standing(tmp_path, ScriptedEngine("no")) as stand:
+        _, _, headers = await stand.prepare(chat())
+        response = await stand.http.post(CHAT, content=NOT_JSON, headers=headers)
+        await cost_nothing(stand)
+    assert response.status_code == 403
+    assert error_of(response)["code"] == "ticket_body_mismatch"
+
+
+async def raw(stand: Stand, head: str, body: bytes = b"") -> bytes:
+    """What is answered to bytes as they are, on a connection that stays open for writing."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", stand.port)
+    writer.write(f"POST {CHAT} HTTP/1.1\r\nHost: test\r\n{head}\r\n".encode() + body)
+    await writer.drain()
+    answer = await reader.readuntil(b"\r\n\r\n")
+    writer.close()
+    await writer.wait_closed()
+    return answer
+
+
+async def test_a_bad_ticket_is_refused_without_waiting_for_the_body(tmp_path: Path) -> None:
+    async with standing(tmp_path, ScriptedEngine("no")) as stand:
+        answer = await raw(stand, "Penstock-Ticket: forged\r\nContent-Length: 1000\r\n")
+    assert answer.startswith(b"HTTP/1.1 401 ")
+
+
+async def test_a_body_that_says_it_is_too_large_is_refused_unread(tmp_path: Path) -> None:
+    async with standing(tmp_path, ScriptedEngine("no"), max_body_bytes=2_048) as stand:
+        _, _, headers = await stand.prepare(chat())
+        answer = await raw(stand, f"Penstock-Ticket: {headers['Penstock-Ticket']}\r\nContent-Length: 2049\r\n")
+        await cost_nothing(stand)
+    assert answer.startswith(b"HTTP/1.1 413 ")
+
+
+async def test_a_body_that_turns_out_too_large_is_refused(tmp_path: Path) -> None:
+    async with standing(tmp_path, ScriptedEngine("no"), max_body_bytes=2_048) as stand:
+        _, _, headers = await stand.prepare(chat())
+        head = f"Penstock-Ticket: {headers['Penstock-Ticket']}\r\nTransfer-Encoding: chunked\r\n"
+        answer = await raw(stand, head, b"%x\r\n" % 2_049 + b" " * 2_049 + b"\r\n")
+        await cost_nothing(stand)
+    assert answer.startswith(b"HTTP/1.1 413 ")
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for_forever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(body_module, "BODY_WITHIN_S", 0.05)
+    async with standing(tmp_path, ScriptedEngine("no")) as stand:
+        _, _, headers = await stand.prepare(chat())
+        answer = await raw(stand, f"Penstock-Ticket: {headers['Penstock-Ticket']}\r\nContent-Length: 10\r\n", b"{")
+        await cost_nothing(stand)
+    assert answer.startswith(b"HTTP/1.1 408 ")
+
+
+@pytest.mark.parametrize(
+    ("request_", "param", "code"),
+    [
+        (chat(tools=[{"type": "function"}]), "tools", "unsupported_parameter"),
+        (chat(temperature="hot"), "temperature", "invalid_type"),
+        ({"model": "demo", "messages": []}, "messages", "invalid_value"),
+        (chat("x" * 1_022), "messages", "context_length_exceeded"),
+        (chat("x" * 1_000, max_tokens=22), "max_tokens", "context_length_exceeded"),
+        (chat("x" * 1_000, max_completion_tokens=22), "max_completion_tokens", "context_length_exceeded"),
+    ],
+)
+async def test_a_bad_request_is_named_and_costs_nothing(
+    tmp_path: Path, request_: Mapping[str, Any], param: str, code: str
+) -> None:
+    async with standing(tmp_path, ScriptedEngine("no")) as stand:
+        _, response = await stand.post(dict(request_))
+        await cost_nothing(stand)
+    assert response.status_code == 400
+    error = error_of(response)
+    assert (error["param"], error["code"]) == (param, code)
+    if code == "context_length_exceeded":
+        assert "1024" in error["message"]
+        assert ("1025" if param == "messages" else "1003") in error["message"]  # the prompt's own
+
+
+async def test_a_body_that_is_no_json_is_refused_after_its_ticket_held(tmp_path: Path) -> None:
+    async with standing(tmp_path, ScriptedEngine("no")) as stand:
+        lease = await stand.lease()
+        response = await stand.http.post(
+            CHAT, content=NOT_JSON, headers={"Penstock-Ticket": stand.ticket(lease, NOT_JSON)}
+        )
+        await cost_nothing(stand)
+    assert response.status_code == 400
+    assert error_of(response)["code"] == "invalid_json"
+
+
+async def test_the_longest_request_that_fits_is_served(tmp_path: Path) -> None:
+    async with standing(tmp_path, ScriptedEngine("a")) as stand:
+        _, exactly = await stand.post(chat("x" * 1_000, max_tokens=21))
+        _, one_left = await stand.post(chat("x" * 1_020))
+    assert exactly.status_code == one_left.status_code == 200
+    assert [sampling.max_tokens for _, sampling in stand.engine.begun] == [21, 1]
+
+
+async def test_a_prompt_over_its_reservation_is_refused_with_the_numbers(tmp_path: Path) -> None:
+    async with standing(tmp_path, ScriptedEngine("no")) as stand:
+        body = orjson.dumps(chat("x" * 500, max_tokens=10))
+        lease = await stand.lease(prompt_bytes=100, max_tokens=10)
+        response = await stand.http.post(CHAT, content=body, headers={"Penstock-Ticket": stand.ticket(lease, body)})
+        await cost_nothing(stand)
+    assert response.status_code == 400
+    error = error_of(response)
+    assert error["code"] == "reservation_exceeded"
+    assert "513" in error["message"]
+    assert str(lease.bound.tokens) in error["message"]
+
+
+async def test_messages_that_the_template_does_not_take_are_refused(tmp_path: Path) -> None:
+    engine = ScriptedEngine("no")
+    engine.tokenizing = InvalidPrompt("roles must alternate")
+    async with standing(tmp_path, engine) as stand:
+        _, response = await stand.post(chat())
+        await cost_nothing(stand)
+    assert response.status_code == 400
+    assert error_of(response)["param"] == "messages"
+    assert "roles must alternate" in error_of(response)["message"]
+
+
+async def test_a_full_queue_says_when_to_come_again_and_claims_nothing(tmp_path: Path) -> None:
+    async with standing(tmp_path, ScriptedEngine(refusal=QueueFull("full"))) as stand:
+        _, response = await stand.post(chat(stream=True))
+        await cost_nothing(stand)
+        assert stand.ledger.count("claim") == 0
+    assert response.status_code == 503
+    assert int(response.headers["retry-after"]) > 0
+    assert error_of(response)["code"] == "queue_full"
+
+
+async def test_an_engine_that_cannot_tokenize_is_our_fault(tmp_path: Path) -> None:
+    engine = ScriptedEngine("no")
+    engine.tokenizing = EngineError("prompt: hi")
+    async with standing(tmp_path, engine) as stand:
+        _, response = await stand.post(chat())
+        await cost_nothing(stand)
+    assert response.status_code == 500
+    assert "hi" not in error_of(response)["message"].split()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", CHAT, 405),
+        ("DELETE", "/health", 405),
+        ("POST", "/v1/models", 404),
+        ("POST", f"{CHAT}/", 404),
+        ("GET", "/docs", 404),
+        ("GET", "/", 404),
+    ],
+)
+async def test_there_are_no_other_routes(tmp_path: Path, method: str, path: str, status: int) -> None:
+    async with standing(tmp_path, ScriptedEngine()) as stand:
+        response = await stand.http.request(method, path, params={"ticket": "secret"})
+    assert response.status_code == status
+    assert error_of(response)["type"] == "invalid_request_error"
+    assert "location" not in response.headers
+    assert ("allow" in response.headers) == (status == 405)
