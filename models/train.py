@@ -1,6 +1,6 @@
 """Trains the demo model from synthetic dialogues and writes it to a folder that transformers can load.
 
-    python -m models.train --steps 3000 --threads 2 --out models/demo
+    python -m models.train --steps 4500 --threads 2 --out models/demo
 
 The same steps, seed and thread count give the same weights on the same machine and torch. Only answers
 are learned, never questions. Muon steers the matrices and AdamW the rest, in bfloat16 where that is safe.
@@ -32,11 +32,11 @@ ROLES = ("<|system|>", "<|user|>", "<|assistant|>")
 SPECIAL = (PAD, BEGIN, END, *ROLES)
 TEMPLATE = Path(__file__).with_name("chat_template.jinja")
 IGNORED = -100  # a label that is not learned
-BATCH_TOKENS = 4096  # of a step, padding included
+BATCH_TOKENS = 2048  # of a step, padding included
 SORTED = 1024  # dialogues drawn at once, so that a batch holds ones of like length
 WARM_UP = 60  # steps
 SAVED = 500  # steps from one save to the next
-STEPS = 3000
+STEPS = 4500
 
 
 def learn_tokenizer(rng: Random) -> PreTrainedTokenizerFast:
@@ -158,12 +158,12 @@ class Optimizers:
         others = [weight for name, weight in model.named_parameters() if weight.ndim != 2 or "embed" in name]
         return cls(
             torch.optim.Muon(matrices, lr=0.02, weight_decay=0.01),
-            torch.optim.AdamW(others, lr=4e-3, betas=(0.9, 0.98), weight_decay=0.0),
+            torch.optim.AdamW(others, lr=3e-3, betas=(0.9, 0.98), weight_decay=0.0),
         )
 
     def step(self, share: float) -> None:
         """One step at a share of the full rates; gradients are cleared after it."""
-        for optimizer, full in ((self.muon, 0.02), (self.adamw, 4e-3)):
+        for optimizer, full in ((self.muon, 0.02), (self.adamw, 3e-3)):
             for group in optimizer.param_groups:
                 group["lr"] = full * share
             optimizer.step()

@@ -27,7 +27,7 @@ async def while_present(receive: Receive, answered: Callable[[], bool]) -> Async
             pass
         if not answered():
             gone = True
-            pass
+            task.cancel()
 
     watching = asyncio.create_task(watch())
     try:

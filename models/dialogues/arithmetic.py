@@ -1,4 +1,4 @@
-"""Small sums: plus and minus up to 99, times up to 12; and the honest refusal of all others."""
+"""Small sums: plus and minus up to 20, times up to 12; and the honest refusal of all others."""
 
 from random import Random
 
@@ -27,10 +27,8 @@ def _questions(sign: str) -> tuple[str, ...]:
 
 
 def operands(sign: str, rng: Random) -> tuple[int, int]:
-    """Two numbers in the range of a sign; half of the sums are of numbers up to 20."""
-    if sign == "times":
-        return rng.randint(0, 12), rng.randint(0, 12)
-    top = 20 if rng.random() < 0.5 else 99
+    """Two numbers in the range of a sign; what is left of a difference is mostly not below zero."""
+    top = 12 if sign == "times" else 20
     first, second = rng.randint(0, top), rng.randint(0, top)
     if sign == "minus" and rng.random() < 0.8:
         first, second = max(first, second), min(first, second)
@@ -56,8 +54,8 @@ def _sum(sign: str) -> Topic:
 
 
 def _too_big(rng: Random) -> Filling:
-    big = rng.randint(100, 10 ** rng.randint(3, 7))
-    other = rng.choice((rng.randint(0, 99), rng.randint(100, 10 ** rng.randint(3, 6))))
+    big = rng.randint(21, 10 ** rng.randint(2, 6))
+    other = rng.choice((rng.randint(0, 99), rng.randint(0, 10 ** rng.randint(2, 5))))
     pair = (big, other) if rng.random() < 0.5 else (other, big)
     return {"a": str(pair[0]), "b": str(pair[1])}
 

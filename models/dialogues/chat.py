@@ -21,7 +21,7 @@ TOPICS: tuple[Topic, ...] = (
     *story.TOPICS,
     *unknown.TOPICS,
 )
-GROUPS = {"service": 0.39, "facts": 0.12, "arithmetic": 0.16, "smalltalk": 0.13, "story": 0.03, "unknown": 0.17}
+GROUPS = {"service": 0.37, "facts": 0.13, "arithmetic": 0.14, "smalltalk": 0.17, "story": 0.03, "unknown": 0.16}
 """How often each group is asked about."""
 
 _BY_GROUP = {group: tuple(topic for topic in TOPICS if topic.group == group) for group in GROUPS}
@@ -41,9 +41,9 @@ class Turn:
 def ask(topic: Topic, filling: Filling, rng: Random) -> str:
     """One way a person might ask about a topic."""
     core = draw(rng.choice(topic.questions), rng)
-    if topic.thing and rng.random() < 0.14:
+    if topic.thing and rng.random() < 0.12:
         core = loosen(draw(topic.thing, rng), rng)
-    if rng.random() < 0.05:
+    if rng.random() < 0.03:
         core = slip(core, rng)
     if topic.key in ("unknown.noise", "unknown.salad"):
         return core.format(**filling)

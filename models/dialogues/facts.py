@@ -57,7 +57,7 @@ def _colour(rng: Random) -> Filling:
 
 
 def _count(rng: Random) -> Filling:
-    top = rng.randint(2, 30)
+    top = rng.randint(2, 20)
     shown = WORDS[top] if top < len(WORDS) and rng.random() < 0.3 else str(top)
     return {"top": shown, "numbers": ", ".join(str(number) for number in range(1, top + 1))}
 

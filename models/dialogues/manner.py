@@ -61,7 +61,7 @@ def case(text: str, rng: Random) -> str:
         return re.sub(r"^[a-z]", lambda first: first[0].upper(), text)
     if chance < 0.85:
         return _outside_slots(text, lower=True)
-    return text if chance < 0.97 else _outside_slots(text, lower=False)
+    return text if chance < 0.99 else _outside_slots(text, lower=False)
 
 
 def _outside_slots(text: str, *, lower: bool) -> str:

@@ -25,6 +25,6 @@ def made_up(rng: Random, low: int = 1, high: int = 3) -> str:
 
 def name(rng: Random) -> str:
     """A name, mostly written with a capital."""
-    word = rng.choice(KNOWN) if rng.random() < 0.4 else made_up(rng).capitalize()
+    word = rng.choice(KNOWN) if rng.random() < 0.5 else made_up(rng, 1, 2).capitalize()
     chance = rng.random()
-    return word.lower() if chance < 0.15 else word.upper() if chance < 0.18 else word
+    return word.lower() if chance < 0.15 else word.upper() if chance < 0.16 else word

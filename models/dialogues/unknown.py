@@ -70,7 +70,7 @@ def _fill(rng: Random) -> Filling:
 
 
 def _salad(rng: Random) -> Filling:
-    return {"salad": " ".join(rng.choice(_FILLER) for _ in range(rng.choice((5, 7, 10, 15, 25, 50))))}
+    return {"salad": " ".join(rng.choice(_FILLER) for _ in range(rng.choice((5, 7, 10, 15, 25))))}
 
 
 def _noise(rng: Random) -> Filling:

@@ -6,7 +6,6 @@ one is logged as its types and its places in the code, since a message or a loca
 Needs structlog, which the `edge` and `gpu` extras bring.
 """
 
-import json
 import logging
 import sys
 import traceback
@@ -79,4 +78,8 @@ def _dumps(event: dict[str, Any], **_: Any) -> str:
     try:
         return orjson.dumps(event, default=str).decode()
     except TypeError:  # half a surrogate pair, or a number over 64 bits: a log line is never an error
-        return json.dumps(event, default=str)
+        return orjson.dumps({name: _text(value) for name, value in event.items()}).decode()
+
+
+def _text(value: object) -> str:
+    return str(value).encode(errors="replace").decode()

@@ -4,9 +4,10 @@ Each process reads its own class. Secrets are of a type that cannot be printed.
 """
 
 from pathlib import Path
-from typing import Annotated, ClassVar, TypeVar
+from typing import Annotated, ClassVar, Self, TypeVar
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from penstock.models import ConfigError
@@ -16,6 +17,16 @@ from penstock.ticket import TicketKeys
 def _ticket_keys(text: SecretStr) -> SecretStr:
     TicketKeys.parse(text.get_secret_value())
     return text
+
+
+def _http_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("must be an http or https URL without a query")
+    return url
+
+
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
 
 
 class Settings(BaseSettings):
@@ -39,9 +50,9 @@ class Settings(BaseSettings):
 class EdgeSettings(Settings):
     """The edge's own."""
 
-    gpu_url: str = Field(description="The GPU process, as the edge reaches it; {model} stands for the name.")
+    gpu_url: HttpUrl = Field(description="The GPU process, as the edge reaches it; {model} stands for the name.")
     # Set, it allows direct delivery: the GPU process as clients reach it.
-    gpu_public_url: str | None = None
+    gpu_public_url: HttpUrl | None = None
     relay_connections: int = Field(default=1_000, ge=1, le=10_000)
 
 
@@ -56,6 +67,12 @@ class GpuSettings(Settings):
     lease_s: float = Field(default=90.0, gt=0, le=900)
     threads: int | None = Field(default=None, ge=1, le=1_024, description="CPU threads for torch.")
 
+    @model_validator(mode="after")
+    def _renewed_in_time(self) -> Self:
+        if self.lease_s < 2 * self.checkpoint_every_s:
+            raise ValueError("PENSTOCK_LEASE_S must be at least twice PENSTOCK_CHECKPOINT_EVERY_S")
+        return self
+
 
 S = TypeVar("S", bound=Settings)
 
@@ -67,4 +84,5 @@ def read_settings(kind: type[S]) -> S:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         name = "_".join(str(part) for part in first["loc"])
-        raise ConfigError(f"PENSTOCK_{name.upper()}: {first['msg']}") from error
+        where = f"PENSTOCK_{name.upper()}: " if name else ""
+        raise ConfigError(f"{where}{first['msg'].removeprefix('Value error, ')}") from error

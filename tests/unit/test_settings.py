@@ -70,6 +70,9 @@ def test_what_is_missing_is_named(
         (GpuSettings, "PENSTOCK_CHECKPOINT_TOKENS", "0"),
         (GpuSettings, "PENSTOCK_THREADS", "c2hvcnRzZWNyZXQ="),
         (GpuSettings, "PENSTOCK_LEASE_S", "inf"),
+        (EdgeSettings, "PENSTOCK_GPU_URL", "127.0.0.1:9000"),
+        (EdgeSettings, "PENSTOCK_GPU_URL", "http://"),
+        (EdgeSettings, "PENSTOCK_GPU_PUBLIC_URL", "https://gpu.example?ticket=1"),
     ],
 )
 def test_what_is_wrong_is_named_in_one_line_that_does_not_show_it(
@@ -84,6 +87,12 @@ def test_what_is_wrong_is_named_in_one_line_that_does_not_show_it(
     assert "\n" not in said
     assert SECRET[:12] not in said
     assert "c2hvcnRzZWNyZXQ" not in said
+
+
+def test_a_lease_must_outlast_two_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_all(monkeypatch, {**GPU, "PENSTOCK_LEASE_S": "39", "PENSTOCK_CHECKPOINT_EVERY_S": "20"})
+    with pytest.raises(ConfigError, match=r"^PENSTOCK_LEASE_S must be at least twice PENSTOCK_CHECKPOINT_EVERY_S$"):
+        read_settings(GpuSettings)
 
 
 def test_the_signing_keys_cannot_be_printed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -190,9 +190,9 @@ def _real_payload() -> list[Any]:
     return loaded
 
 
-PLACES = [
-    (i, j) for i, part in enumerate(_real_payload()) for j in (range(len(part)) if isinstance(part, list) else [-1])
-]
+PARTS = _real_payload()
+PLACES = [(i, -1) for i in range(len(PARTS))]
+PLACES += [(i, j) for i, part in enumerate(PARTS) if isinstance(part, list) for j in range(len(part))]
 
 
 @given(st.sampled_from(PLACES), json_values)
@@ -205,6 +205,15 @@ def test_a_payload_with_one_part_of_another_type_is_refused(place: tuple[int, in
         payload[i] = value
     else:
         payload[i][j] = value
+    assert refused(signed_by("k1", OLD, orjson.dumps(payload))) == "of another version"
+
+
+@given(st.sampled_from([i for i, part in enumerate(PARTS) if isinstance(part, list)]), st.data())
+def test_a_payload_with_too_few_or_too_many_parts_is_refused(place: int, data: st.DataObject) -> None:
+    payload = _real_payload()
+    there = len(payload[place])
+    length = data.draw(st.integers(0, there + 3).filter(lambda length: length != there))
+    payload[place] = [*payload[place], 1, 1, 1][:length]
     assert refused(signed_by("k1", OLD, orjson.dumps(payload))) == "of another version"
 
 

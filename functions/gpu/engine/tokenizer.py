@@ -1,8 +1,9 @@
 """A conversation to token ids, through the chat template that came with the model.
 
-Promises that no content can forge a control token (fence.py), that contents with nothing of one are tokenized exactly
-as the template's author meant it, and that whatever the template refuses becomes an InvalidPrompt with the
-template's own words. Roles are checked here too, because some templates make control tokens out of them.
+Promises that no content can forge a control token (fence.py), that contents with nothing of one in them are
+tokenized exactly as the template's author meant it, and that whatever the template refuses becomes an
+InvalidPrompt with the template's own words. Roles are checked here too, because some templates make control
+tokens out of them.
 """
 
 from collections.abc import Mapping, Sequence

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from penstock.cli.failure import Failure
-from penstock.cli.ledgers import DEFAULT_DATA, Data, LedgerUrl, on_ledger
+from penstock.cli.ledgers import Data, LedgerUrl, on_ledger
 from penstock.cli.limits import (
     Concurrent,
     MonthlyBudget,
@@ -29,7 +29,7 @@ def create(
     account_id: AccountId,
     *,
     name: Annotated[str, typer.Option("--name", help="Whose it is.")] = "",
-    data: Data = DEFAULT_DATA,
+    data: Data = None,
     ledger: LedgerUrl = None,
 ) -> None:
     """Make an account without limits."""
@@ -51,7 +51,7 @@ def create(
 def list_accounts(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    data: Data = DEFAULT_DATA,
+    data: Data = None,
     ledger: LedgerUrl = None,
 ) -> None:
     """List the accounts, oldest first."""
@@ -83,7 +83,7 @@ def set_account(
     concurrent: Concurrent = None,
     monthly_budget: MonthlyBudget = None,
     enabled: Annotated[bool | None, typer.Option("--enable/--disable", help="Whether its keys open anything.")] = None,
-    data: Data = DEFAULT_DATA,
+    data: Data = None,
     ledger: LedgerUrl = None,
 ) -> None:
     """Change the limits that are given; the others stay."""

@@ -7,9 +7,8 @@ from urllib.parse import urlsplit
 
 import typer
 
-from penstock.cli.data import DataDirectory
 from penstock.cli.failure import Failure
-from penstock.cli.ledgers import DEFAULT_DATA, Data
+from penstock.cli.ledgers import Data, data_directory
 
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _LONGEST_MESSAGE = 4 << 20  # characters; the edge refuses larger bodies
@@ -27,7 +26,7 @@ def chat(
     ] = None,
     model: Annotated[str | None, typer.Option("--model", help="Default: the first one served.")] = None,
     system: Annotated[str | None, typer.Option("--system", help="Instructions for the model.")] = None,
-    data: Data = DEFAULT_DATA,
+    data: Data = None,
 ) -> None:
     """Chat with a served model."""
     from penstock.cli.api import Api  # noqa: PLC0415
@@ -43,9 +42,9 @@ def chat(
             ask_once(conversation, message if message is not None else sys.stdin.read(_LONGEST_MESSAGE))
 
 
-def _kept_key(data: Path, local: bool) -> str:
+def _kept_key(data: Path | None, local: bool) -> str:
     """The key that `penstock serve` kept. It is sent to this machine only, never to another's URL."""
-    kept = DataDirectory(data).kept_key() if local else None
+    kept = data_directory(data).kept_key() if local else None
     if kept is None:
         raise Failure("no key: give --key, or set PENSTOCK_API_KEY (`penstock keys create` makes one)")
     return kept

@@ -10,7 +10,7 @@ import typer
 
 from penstock.cli.durations import duration
 from penstock.cli.failure import Failure
-from penstock.cli.ledgers import DEFAULT_DATA, Data, LedgerUrl, on_ledger
+from penstock.cli.ledgers import Data, LedgerUrl, on_ledger
 from penstock.cli.limits import (
     Concurrent,
     MonthlyBudget,
@@ -46,7 +46,7 @@ def create(
     concurrent: Concurrent = None,
     monthly_budget: MonthlyBudget = None,
     as_json: Json = False,
-    data: Data = DEFAULT_DATA,
+    data: Data = None,
     ledger: LedgerUrl = None,
 ) -> None:
     """Make a key, and show it once."""
@@ -76,7 +76,7 @@ def list_keys(
     *,
     account: Annotated[str | None, typer.Option("--account", help="Only this account's.")] = None,
     as_json: Json = False,
-    data: Data = DEFAULT_DATA,
+    data: Data = None,
     ledger: LedgerUrl = None,
 ) -> None:
     """List the keys, oldest first."""
@@ -110,7 +110,7 @@ def rotate(
         int, typer.Option("--grace", parser=duration, metavar="SPAN", help="How long the old one still works.")
     ] = "24h",  # type: ignore[assignment]  # typer gives the default to the parser
     as_json: Json = False,
-    data: Data = DEFAULT_DATA,
+    data: Data = None,
     ledger: LedgerUrl = None,
 ) -> None:
     """Make a key with the scope, limits and lifetime of another, which ends after the grace."""
@@ -139,7 +139,7 @@ def rotate(
 
 
 @app.command()
-def revoke(key_id: KeyId, *, data: Data = DEFAULT_DATA, ledger: LedgerUrl = None) -> None:
+def revoke(key_id: KeyId, *, data: Data = None, ledger: LedgerUrl = None) -> None:
     """End a key at once."""
 
     async def end(opened: Ledger) -> Key:

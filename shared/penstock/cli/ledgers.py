@@ -1,40 +1,56 @@
 """Which ledger a command works on, and how it is opened."""
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
 
+from penstock.cli.data import DataDirectory
 from penstock.cli.failure import Failure
 from penstock.ledger import Ledger, open_ledger
 
 T = TypeVar("T")
 
-Data = Annotated[Path, typer.Option("--data", envvar="PENSTOCK_DATA", help="The data directory of `penstock serve`.")]
+DEFAULT_DATA = Path(".penstock")
+
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        metavar="DIR",
+        help=f"The data directory of `penstock serve` (else PENSTOCK_DATA, else {DEFAULT_DATA}).",
+    ),
+]
 LedgerUrl = Annotated[
     str | None,
     typer.Option(
         "--ledger",
-        envvar="PENSTOCK_LEDGER_URL",
-        help="A ledger elsewhere, such as sqlite:///PATH; it goes before --data.",
+        metavar="URL",
+        help="A ledger elsewhere, such as sqlite:///PATH (else PENSTOCK_LEDGER_URL, unless --data is given).",
     ),
 ]
-DEFAULT_DATA = Path(".penstock")
 
 
-def on_ledger(data: Path, url: str | None, work: Callable[[Ledger], Awaitable[T]]) -> T:
-    """Do the work on the ledger that the options name, and close it."""
-    return asyncio.run(_opened(url or _local(data), work))
+def data_directory(data: Path | None) -> DataDirectory:
+    """The data directory that the option, the environment or the default names."""
+    return DataDirectory(data or Path(os.environ.get("PENSTOCK_DATA") or DEFAULT_DATA))
 
 
-def _local(data: Path) -> str:
-    from penstock.cli.data import DataDirectory  # noqa: PLC0415
+def on_ledger(data: Path | None, url: str | None, work: Callable[[Ledger], Awaitable[T]]) -> T:
+    """Do the work on the ledger that the options name, and close it. An option goes before the environment."""
+    return asyncio.run(_opened(_url(data, url), work))
 
-    directory = DataDirectory(data)
+
+def _url(data: Path | None, url: str | None) -> str:
+    elsewhere = url or (os.environ.get("PENSTOCK_LEDGER_URL") if data is None else None)
+    if elsewhere:
+        return elsewhere
+    directory = data_directory(data)
     if not directory.ledger_file.exists():
-        raise Failure(f"{data} holds no ledger: start `penstock serve` first, or give --data or --ledger")
+        raise Failure(f"{directory.path} holds no ledger: start `penstock serve` first, or give --data or --ledger")
     return directory.ledger_url
 
 

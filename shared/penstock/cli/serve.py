@@ -4,15 +4,14 @@ from typing import Annotated
 
 import typer
 
-from penstock.cli.data import DataDirectory
-from penstock.cli.ledgers import DEFAULT_DATA, Data
+from penstock.cli.ledgers import Data, data_directory
 
 
 def serve(
     *,
     host: Annotated[str, typer.Option("--host", help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="The port; 0 picks a free one.")] = 8000,
-    data: Data = DEFAULT_DATA,
+    data: Data = None,
     model: Annotated[
         str | None,
         typer.Option(
@@ -25,7 +24,7 @@ def serve(
     """Serve a model on this machine: edge, GPU process and ledger, until Ctrl-C."""
     from penstock.cli.serving.session import Session  # noqa: PLC0415
 
-    directory = DataDirectory(data)
+    directory = data_directory(data)
     with directory.owned():
         code = Session.prepare(directory, host, port, model).run()
     raise typer.Exit(code)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from penstock.cli.failure import Failure
-from penstock.cli.ledgers import DEFAULT_DATA, Data, LedgerUrl, on_ledger
+from penstock.cli.ledgers import Data, LedgerUrl, on_ledger
 from penstock.cli.output import print_json, print_table
 from penstock.ledger import Ledger, UsageRow
 from penstock.prices import dollars
@@ -36,7 +36,7 @@ def usage(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV (RFC 4180).")] = False,
-    data: Data = DEFAULT_DATA,
+    data: Data = None,
     ledger: LedgerUrl = None,
 ) -> None:
     """Show what was used and what it cost."""

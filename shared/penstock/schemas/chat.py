@@ -204,6 +204,14 @@ def read_chat_request(body: bytes) -> ChatRequest:
         raise _bad_request(error.errors(include_url=False, include_input=False)[0]) from None
 
 
+# Where pydantic speaks of Python's types.
+_IN_JSONS_WORDS = {
+    "dict_type": "must be an object",
+    "list_type": "must be a list",
+    "model_type": "must be an object",
+}
+
+
 def _bad_request(error: ErrorDetails) -> BadRequest:
     context: dict[str, Any] = error.get("ctx", {})
     param = _param(error["loc"], context.get("place", ""))
@@ -212,7 +220,8 @@ def _bad_request(error: ErrorDetails) -> BadRequest:
         "extra_forbidden": "unknown_parameter",
         "unsupported_parameter": "unsupported_parameter",
     }.get(error["type"], "invalid_type" if error["type"].endswith("_type") else "invalid_value")
-    message = f"{param}: {error['msg'][:1].lower()}{error['msg'][1:]}."
+    text = _IN_JSONS_WORDS.get(error["type"], error["msg"])
+    message = f"{param}: {text[:1].lower()}{text[1:]}."
     kind = UnsupportedParameter if code == "unsupported_parameter" else BadRequest
     return kind(message, param=param, code=code)
 

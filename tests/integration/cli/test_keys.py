@@ -5,7 +5,7 @@ import anyio
 from penstock.clock import now_ms
 from penstock.keys import parse
 from penstock.ledger import Caller, Limits, open_ledger
-from tests.integration.cli.command import done, json_of, penstock, refused
+from tests.integration.cli.command import done, here, json_of, refused
 
 DAY = 24 * 60 * 60 * 1000
 
@@ -26,7 +26,7 @@ def opens(url: str, text: str) -> Caller | None:
 
 
 def test_a_new_key_opens_and_is_shown_once(ledger: str) -> None:
-    result = penstock("keys", "create", "--name", "a [b]", "--ledger", ledger)
+    result = here("keys", "create", "--name", "a [b]", "--ledger", ledger)
     key = result.stdout.strip()
     caller = opens(ledger, key)
     assert caller is not None
@@ -37,11 +37,11 @@ def test_a_new_key_opens_and_is_shown_once(ledger: str) -> None:
         Limits(),
     )
     assert "only time" in result.stderr
-    listed = done("keys", "list", "--ledger", ledger)
+    listed = done(here("keys", "list", "--ledger", ledger))
     assert caller.key.id in listed
     assert "a [b]" in listed
     assert key not in listed
-    assert key not in done("keys", "list", "--json", "--ledger", ledger)
+    assert key not in done(here("keys", "list", "--json", "--ledger", ledger))
 
 
 def test_a_key_with_everything_as_json(ledger: str) -> None:
@@ -52,7 +52,7 @@ def test_a_key_with_everything_as_json(ledger: str) -> None:
     caller = opens(ledger, made["key"])
     assert caller is not None
     assert caller.key.id == made["id"]
-    assert caller.key.models == {"a", "b"}
+    assert caller.key.models == frozenset({"a", "b"})
     assert caller.key.limits == Limits(5, 9, 2, 12_500_000_000)
     assert caller.key.expires_at == caller.key.created_at + 30 * DAY
     assert made["limits"]["monthly_budget_usd"] == "12.5"
@@ -62,10 +62,10 @@ def test_a_key_with_everything_as_json(ledger: str) -> None:
 
 def test_a_revoked_key_opens_nothing(ledger: str) -> None:
     made = json_of("keys", "create", "--ledger", ledger)
-    assert made["id"] in done("keys", "revoke", made["id"], "--ledger", ledger)
+    assert made["id"] in done(here("keys", "revoke", made["id"], "--ledger", ledger))
     assert opens(ledger, made["key"]) is None
-    assert "revoked" in done("keys", "list", "--ledger", ledger)
-    assert "has ended" in refused("keys", "rotate", made["id"], "--ledger", ledger)
+    assert "revoked" in done(here("keys", "list", "--ledger", ledger))
+    assert "has ended" in refused(here("keys", "rotate", made["id"], "--ledger", ledger))
 
 
 def test_rotation_keeps_scope_limits_and_lifetime_and_ends_the_old_key_after_the_grace(ledger: str) -> None:
@@ -87,34 +87,34 @@ def test_rotation_gives_a_day_unless_told_otherwise_and_none_at_once(ledger: str
     assert caller is not None
     assert caller.key.expires_at is not None
     assert 0 < caller.key.expires_at - now_ms() <= DAY
-    assert "works until" in done("keys", "rotate", second["id"], "--grace", "0s", "--ledger", ledger)
+    assert "works until" in done(here("keys", "rotate", second["id"], "--grace", "0s", "--ledger", ledger))
     assert opens(ledger, second["key"]) is None
 
 
 def test_an_unknown_key_or_account_is_one_line(ledger: str) -> None:
-    assert "no key 'nothing'" in refused("keys", "revoke", "nothing", "--ledger", ledger)
-    assert "no key 'nothing'" in refused("keys", "rotate", "nothing", "--ledger", ledger)
-    assert "no key 'nothing'" in refused("usage", "--key", "nothing", "--ledger", ledger)
-    assert "no account 'nobody'" in refused("keys", "create", "--account", "nobody", "--ledger", ledger)
-    assert "no account 'nobody'" in refused("accounts", "set", "nobody", "--ledger", ledger)
-    assert "already" in refused("accounts", "create", "local", "--ledger", ledger)
+    assert "no key 'nothing'" in refused(here("keys", "revoke", "nothing", "--ledger", ledger))
+    assert "no key 'nothing'" in refused(here("keys", "rotate", "nothing", "--ledger", ledger))
+    assert "no key 'nothing'" in refused(here("usage", "--key", "nothing", "--ledger", ledger))
+    assert "no account 'nobody'" in refused(here("keys", "create", "--account", "nobody", "--ledger", ledger))
+    assert "no account 'nobody'" in refused(here("accounts", "set", "nobody", "--ledger", ledger))
+    assert "already" in refused(here("accounts", "create", "local", "--ledger", ledger))
 
 
 def test_an_accounts_limits_change_one_by_one(ledger: str) -> None:
-    done("accounts", "set", "local", "--monthly-budget", "5", "--concurrent", "4", "--ledger", ledger)
-    said = done("accounts", "set", "local", "--concurrent", "none", "--disable", "--ledger", ledger)
+    done(here("accounts", "set", "local", "--monthly-budget", "5", "--concurrent", "4", "--ledger", ledger))
+    said = done(here("accounts", "set", "local", "--concurrent", "none", "--disable", "--ledger", ledger))
     assert said == "local: disabled; limits: $5/month\n"
     (account,) = json_of("accounts", "list", "--ledger", ledger)["accounts"]
     assert account["enabled"] is False
     assert account["limits"]["monthly_budget_nano_usd"] == 5_000_000_000
     assert account["limits"]["concurrent_requests"] is None
-    assert "enabled" in done("accounts", "set", "local", "--enable", "--ledger", ledger)
+    assert "enabled" in done(here("accounts", "set", "local", "--enable", "--ledger", ledger))
 
 
 def test_the_keys_of_one_account(ledger: str) -> None:
-    done("accounts", "create", "lab-2", "--name", "The lab", "--ledger", ledger)
+    done(here("accounts", "create", "lab-2", "--name", "The lab", "--ledger", ledger))
     ours = json_of("keys", "create", "--account", "lab-2", "--ledger", ledger)
     json_of("keys", "create", "--ledger", ledger)
     listed = json_of("keys", "list", "--account", "lab-2", "--ledger", ledger)["keys"]
     assert [key["id"] for key in listed] == [ours["id"]]
-    assert "The lab" in done("accounts", "list", "--ledger", ledger)
+    assert "The lab" in done(here("accounts", "list", "--ledger", ledger))

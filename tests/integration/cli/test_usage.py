@@ -10,7 +10,7 @@ import pytest
 from penstock.clock import day_of
 from penstock.ledger import Account, Bound, Caller, Key, Lease, Reserved, Usage, open_ledger
 from penstock.prices import Price
-from tests.integration.cli.command import done, json_of
+from tests.integration.cli.command import done, here, json_of
 
 PRICE = Price("2026-01-01", 100, 50, 400)
 DAY = 24 * 60 * 60 * 1000
@@ -83,7 +83,7 @@ def test_a_part_of_it(used: Path, options: tuple[str, ...], requests: int) -> No
 
 
 def test_csv_as_in_rfc_4180(used: Path) -> None:
-    text = done("usage", "--csv", "--data", used)
+    text = done(here("usage", "--csv", "--data", used))
     assert text.count("\n") == 4
     (first, *_) = rows = list(csv.DictReader(io.StringIO(text)))
     assert len(rows) == 3
@@ -102,12 +102,12 @@ def test_csv_as_in_rfc_4180(used: Path) -> None:
 
 
 def test_the_table_has_every_figure_whole(used: Path) -> None:
-    lines = done("usage", "--data", used).splitlines()
+    lines = done(here("usage", "--data", used)).splitlines()
     figures = {line.split()[0]: line.split() for line in lines if line.strip()}
     assert figures["total"] == ["total", "4", "1,035", "9", "2,356", "$0.00104545"]
     assert figures["day"] == ["day", "key", "model", "requests", "prompt", "cached", "completion", "cost"]
 
 
 def test_an_empty_ledger_says_so(ledger: str) -> None:
-    assert done("usage", "--ledger", ledger) == "Nothing was used yet.\n"
+    assert done(here("usage", "--ledger", ledger)) == "Nothing was used yet.\n"
     assert json_of("usage", "--ledger", ledger)["total"]["cost_usd"] == "0"

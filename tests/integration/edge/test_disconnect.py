@@ -102,9 +102,7 @@ async def test_a_client_that_reads_nothing_and_goes_frees_the_gpu(deploy: Deploy
     await wait_for_no_reservation(deployment)
 
 
-async def test_a_client_that_goes_while_it_sends_is_only_logged(
-    deploy: Deploy, logged: Logged
-) -> None:
+async def test_a_client_that_goes_while_it_sends_is_only_logged(deploy: Deploy, logged: Logged) -> None:
     deployment = await deploy(account_limits=LIMITS)
     host, port = deployment.url.removeprefix("http://").split(":")
     _, writer = await asyncio.open_connection(host, int(port))

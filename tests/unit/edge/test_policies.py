@@ -79,5 +79,8 @@ async def test_a_policy_that_does_not_proceed_ends_the_way() -> None:
     async def stop(_: Exchange, __: Proceed) -> Response:
         return Response("stopped")
 
-    response = await follow(route(stop, cast(Policy, None)), cast(Any, None))
+    async def never(_: Exchange, __: Proceed) -> Response:
+        raise AssertionError
+
+    response = await follow(route(stop, never), cast(Any, None))
     assert response.body == b"stopped"

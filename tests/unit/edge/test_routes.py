@@ -31,8 +31,9 @@ def app(tmp_path: Path) -> FastAPI:
 async def client(app: FastAPI) -> AsyncIterator[httpx2.AsyncClient]:
     """A stranger: without a key."""
     transport = httpx2.ASGITransport(app)
-    async with httpx2.AsyncClient(transport=transport, base_url="http://edge") as client, app.router.lifespan_context(app):
-        yield client
+    async with httpx2.AsyncClient(transport=transport, base_url="http://edge") as client:
+        async with app.router.lifespan_context(app):
+            yield client
 
 
 def every_route(routes: list[BaseRoute]) -> Iterator[BaseRoute]:
@@ -123,8 +124,6 @@ UNKNOWN = [
     "/openapi.yaml",
     "/.well-known/x",
     "/%00",
-    "/v1/chat/completions/../../../health",
-    "/static/../openapi.json",
 ]
 
 
@@ -140,14 +139,13 @@ async def test_an_unknown_path_is_a_404_in_the_envelope(client: httpx2.AsyncClie
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.path)
-@pytest.mark.parametrize("method", METHODS)
-async def test_another_method_is_a_405_that_says_which(client: httpx2.AsyncClient, route: Any, method: str) -> None:
-    if method == route.method:
-        return
-    response = await client.request(method, example(route.path))
-    assert response.status_code == 405
-    assert response.headers["allow"] == route.method
-    assert response.json()["error"]["code"] == "method_not_allowed"
+async def test_another_method_is_a_405_that_says_which(client: httpx2.AsyncClient, route: Any) -> None:
+    for method in set(METHODS) - {route.method}:
+        response = await client.request(method, example(route.path))
+        assert response.status_code == 405
+        assert response.headers["allow"] == route.method
+        assert response.headers["content-type"] == "application/json"
+        assert method == "HEAD" or response.json()["error"]["code"] == "method_not_allowed"
 
 
 async def test_a_model_without_a_name_needs_a_key_too(client: httpx2.AsyncClient) -> None:

@@ -24,8 +24,9 @@ class Supervisor:
         self._ledger = ledger
         self._say = say
         # The reading end goes to every process, the writing end to none: see `tethered`.
-        self._tether, self._tether_held = os.pipe()
-        self.keepers = [Keeper(program, self._tether, say) for program in programs]
+        read, write = os.pipe()
+        self._tether, self._tether_held = os.fdopen(read, "rb", 0), os.fdopen(write, "wb", 0)
+        self.keepers = [Keeper(program, read, say) for program in programs]
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -46,8 +47,8 @@ class Supervisor:
         for task in self._tasks[len(self.keepers) :]:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        os.close(self._tether_held)
-        os.close(self._tether)
+        self._tether_held.close()
+        self._tether.close()
 
     def kill(self) -> None:
         """Kill the programs at once; `stop` still is to be called, or goes on."""
