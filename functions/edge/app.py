@@ -50,6 +50,8 @@ def create_app(settings: EdgeSettings | None = None) -> FastAPI:
         lifespan=partial(_lifespan, edge),
         openapi_url=None,
         redirect_slashes=False,
+        # FastAPI's own telemetry would send on paths, queries and the text of exceptions, which may hold anything.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
         exception_handlers={
             ApiError: _refuse,
             HTTPException: _refuse_http,

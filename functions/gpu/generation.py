@@ -102,16 +102,13 @@ class Generation:
         The claim begins as soon as the engine's first step waits for anything: an engine that refuses at
         once, because its queue is full, leaves nothing claimed.
         """
-        claiming = asyncio.get_running_loop().call_soon(self._claim)
-        try:
-            event = await self._next(events)
-        except BaseException:
-            claiming.cancel()
-            raise
+        asyncio.get_running_loop().call_soon(self._claim)
+        event = await self._next(events)
         self._claim()
         return event
 
     def _claim(self) -> None:
+        """Begin the claim, unless it is begun, or the run has ended without one."""
         if not self._decided.is_set():
             self._tenure.begin(self._work.bound)
             self._decided.set()

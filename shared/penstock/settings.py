@@ -85,4 +85,5 @@ def read_settings(kind: type[S]) -> S:
         first = error.errors(include_url=False, include_input=False)[0]
         name = "_".join(str(part) for part in first["loc"])
         where = f"PENSTOCK_{name.upper()}: " if name else ""
-        raise ConfigError(f"{where}{first['msg'].removeprefix('Value error, ')}") from error
+        # Not `from error`: a program that ends on this would show that one too, and it shows the value.
+        raise ConfigError(f"{where}{first['msg'].removeprefix('Value error, ')}") from None

@@ -204,7 +204,7 @@ async def test_a_late_settlement_is_booked_though_the_budget_was_given_to_others
     assert await ledger.settle(lost, USAGE, "stop", NOW) is Settled.LATE
     standing = (await ledger.standings(caller, NOW))[LimitName.MONTHLY_BUDGET]
     assert (standing.spent, standing.reserved, standing.remaining) == (COST, 200_000, 0)
-    await refused(ledger, caller, lease_of(caller, "req_3", bound=Bound(1, 1), at=DEADLINE + 2))
+    await refused(ledger, caller, lease_of(caller, "req_3", bound=Bound(1, 1)))
 
 
 async def test_a_reservation_of_a_settled_lease_does_not_revive_it(ledger: Ledger) -> None:

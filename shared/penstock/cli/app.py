@@ -19,6 +19,7 @@ app = typer.Typer(
     help="An OpenAI-compatible inference API of one's own.",
     no_args_is_help=True,
     add_completion=False,
+    pretty_exceptions_enable=False,  # they would show the values of variables, keys among them
 )
 app.command()(serve.serve)
 app.command()(chat.chat)

@@ -14,12 +14,23 @@ _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _LONGEST_MESSAGE = 4 << 20  # characters; the edge refuses larger bodies
 
 
+def _url(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        whole = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        whole = False
+    if not whole:
+        raise typer.BadParameter(f"{text!r} is not a URL such as http://127.0.0.1:8000/v1")
+    return text
+
+
 def chat(
     message: Annotated[
         str | None, typer.Argument(help="Ask this one thing. Without it: a conversation, or standard input.")
     ] = None,
     *,
-    url: Annotated[str, typer.Option("--url", envvar="PENSTOCK_URL", help="The API.")] = "http://127.0.0.1:8000/v1",
+    url: Annotated[str, typer.Option("--url", parser=_url, metavar="URL", help="The API.")] = "http://127.0.0.1:8000/v1",
     key: Annotated[
         str | None,
         typer.Option("--key", envvar="PENSTOCK_API_KEY", help="Default: the one `penstock serve` kept."),

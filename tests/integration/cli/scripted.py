@@ -1,7 +1,7 @@
 """A server that speaks OpenAI's wire format from a script, to show how a client takes each answer."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -10,7 +10,7 @@ import orjson
 
 from penstock.schemas.completion import DONE, comment, event
 
-Script = list["str | dict[str, Any] | int"]
+Script = Sequence[str | dict[str, Any] | int]
 """An answer: texts are deltas, an envelope is an error event, a number a status for an envelope after it."""
 
 

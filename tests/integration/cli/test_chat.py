@@ -3,6 +3,7 @@
 import os
 import pty
 import re
+import select
 import signal
 import subprocess
 import time
@@ -13,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from penstock.cli.data import write_private
-from tests.integration.cli.command import PENSTOCK, ROOT, done, environment, penstock, refused
-from tests.integration.cli.scripted import ENDLESS, refusal, scripted
+from tests.integration.cli.command import PENSTOCK, ROOT, done, environment, here, penstock, refused
+from tests.integration.cli.scripted import ENDLESS, Script, refusal, scripted
 
-FULL = [400, refusal("too long", "context_length_exceeded")]
+FULL: Script = [400, refusal("too long", "context_length_exceeded")]
 PATIENCE = 60.0  # seconds
 
 
@@ -66,9 +67,14 @@ def test_an_answer_that_breaks_off_is_a_failure(last: dict[str, object]) -> None
     assert "broke off" in result.stderr
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:1/v1", "nonsense", "http://[::", "ftp://127.0.0.1/"])
-def test_an_api_that_is_not_there_is_one_line(url: str) -> None:
-    refused(penstock("chat", "--url", url, "--key", "k", "x"))
+def test_an_api_that_is_not_there_is_one_line() -> None:
+    said = refused(penstock("chat", "--url", "http://127.0.0.1:1/v1", "--key", "k", "x"))
+    assert said.startswith("cannot reach http://127.0.0.1:1/v1")
+
+
+@pytest.mark.parametrize("url", ["nonsense", "http://[::", "http://", "http://a:b/", "ftp://127.0.0.1/"])
+def test_what_is_no_url_is_one_line(url: str) -> None:
+    assert "is not a URL" in refused(here("chat", "--url", url, "--key", "k", "x"), exit_code=2)
 
 
 def test_the_kept_key_is_for_this_machine_alone(tmp_path: Path) -> None:
@@ -95,15 +101,18 @@ class Terminal:
         """Read until the words are there; what stood before them."""
         end = time.monotonic() + PATIENCE
         while words not in self._seen:
-            assert time.monotonic() < end, self._seen
+            readable, _, _ = select.select([self._screen], [], [], end - time.monotonic())
+            assert readable, f"waited in vain for {words!r} after {self._seen!r}"
             text = os.read(self._screen, 4096).decode()
             self._seen += re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", text)
         before, _, self._seen = self._seen.partition(words)
         return before
 
-    def ask(self, text: str) -> None:
-        self.see("> ")
+    def ask(self, text: str) -> str:
+        """Ask at the next prompt; what stood before it."""
+        before = self.see("> ")
         self.type(f"{text}\n")
+        return before
 
 
 @contextmanager
@@ -169,13 +178,9 @@ def test_an_error_leaves_the_conversation_as_it_was() -> None:
 
 
 def test_when_the_context_is_full_the_oldest_turns_go_and_it_is_said_once() -> None:
-    scripts = (["1"], ["2"], FULL, FULL, ["3"], FULL, ["4"])
-    with scripted(*scripts) as api, terminal(api.url, "--system", "s") as shell:
-        for text in ("a", "b", "c", "d"):
-            shell.ask(text)
-        shell.see("The context is full")
-        assert "The context is full" not in shell.see("4\n7 + 3 tokens")
-        shell.ask("/exit")
+    with scripted(["1"], ["2"], FULL, FULL, ["3"], FULL, ["4"]) as api, terminal(api.url, "--system", "s") as shell:
+        shown = [shell.ask(text) for text in ("a", "b", "c", "d", "/exit")]
+    assert ["The context is full" in answer for answer in shown] == [False, False, False, True, False]
     assert api.messages(4) == ["s", "c"]
     assert api.messages(6) == ["s", "d"]
 

@@ -3,6 +3,7 @@
 `logged` is what the edge writes to its log; ask for it before what it shall hear of.
 """
 
+import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -57,8 +58,15 @@ class Logged:
         return self.text
 
     def lines(self) -> list[dict[str, Any]]:
-        """Every line, as the JSON object that it is."""
+        """Every line so far, as the JSON object that it is."""
         return [orjson.loads(line) for line in self.read().splitlines()]
+
+    async def wait(self, count: int) -> list[dict[str, Any]]:
+        """That many lines: each is written after its answer was sent."""
+        async with asyncio.timeout(10):
+            while len(self.lines()) < count:
+                await asyncio.sleep(0.01)
+        return self.lines()
 
 
 @pytest.fixture

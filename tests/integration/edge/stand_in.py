@@ -147,6 +147,7 @@ class StandIn:
         self.cold = 0
         self.warm = True
         self.requests = 0
+        self.peers: set[tuple[str, int]] = set()
         self.calls: list[Call] = []
         self.called = asyncio.Event()
         self._tickets = tickets
@@ -159,6 +160,7 @@ class StandIn:
             await _status(send, 200 if self.warm else 503)
             return
         self.requests += 1
+        self.peers.add(tuple(scope["client"]))
         body = await _body(receive)
         if self.cold:
             self.cold -= 1

@@ -84,8 +84,10 @@ CASES: Mapping[str, tuple[Limits, int, str, str]] = {
         Limits(tokens_per_minute=TOKENS + 1),
         429,
         "rate_limit_error",
-        f"limit of tokens per minute: limit {TOKENS + 1}, spent 0, reserved {TOKENS}, "
-        f"this request needs up to {TOKENS}. Try again in",
+        (
+            f"limit of tokens per minute: limit {TOKENS + 1}, spent 0, reserved {TOKENS}, "
+            f"this request needs up to {TOKENS}. Try again in"
+        ),
     ),
     "concurrent_requests": (
         Limits(concurrent_requests=1),
@@ -97,8 +99,10 @@ CASES: Mapping[str, tuple[Limits, int, str, str]] = {
         Limits(monthly_budget=COST + 1),
         402,
         "insufficient_quota",
-        "limit of monthly budget: limit $0.000012401, spent $0, reserved $0.0000124, "
-        "this request needs up to $0.0000124. Try again in",
+        (
+            "limit of monthly budget: limit $0.000012401, spent $0, reserved $0.0000124, "
+            "this request needs up to $0.0000124. Try again in"
+        ),
     ),
 }
 

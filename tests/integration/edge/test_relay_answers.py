@@ -239,7 +239,7 @@ async def test_a_kept_connection_that_was_closed_meanwhile_is_not_noticed(deploy
     assert (await deployment.chat()).status_code == 200
     connector = deployment.edge.http().connector
     assert connector is not None
-    for pooled in list(connector._conns.values())[0]:  # type: ignore[attr-defined]
+    for pooled in next(iter(connector._conns.values())):  # type: ignore[attr-defined]
         pooled[0].transport._sock.shutdown(2)
     assert (await deployment.chat()).status_code == 200
 

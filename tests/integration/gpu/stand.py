@@ -142,7 +142,9 @@ async def standing(folder: Path, engine: ScriptedEngine, **settings: Any) -> Asy
     app = create_app(settings=parts, engine=engine, ledger=ledger.as_ledger())
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="on"))
+    server = uvicorn.Server(
+        uvicorn.Config(app, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=5)
+    )
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     await until("the server starts", lambda: server.started or serving.done())
     try:

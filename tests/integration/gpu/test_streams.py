@@ -14,17 +14,23 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_nothing_leaves_before_the_claim_is_acknowledged(tmp_path: Path) -> None:
+    begun = asyncio.Event()
     async with standing(tmp_path, ScriptedEngine("a", "b")) as stand:
+
+        async def read() -> str:
+            async with stand.stream(chat()) as (_, response):
+                begun.set()
+                return (await response.aread()).decode()
+
         stand.ledger.held["claim"] = asyncio.Event()
-        async with asyncio.TaskGroup() as group:
-            answering = group.create_task(stand.post(chat(stream=True)))
-            await until("it generates beside the claim", lambda: stand.engine.begun and not stand.engine.active)
-            assert stand.ledger.count("claim") == 1
-            assert stand.ledger.count("settle") == 0
-            assert not answering.done()
-            stand.ledger.held["claim"].set()
-        _, response = answering.result()
-    assert text_of(events(response.text)) == "ab"
+        reading = asyncio.create_task(read())
+        await until("it generates beside the claim", lambda: stand.engine.begun and not stand.engine.active)
+        for _ in range(3):  # had anything been sent, it would be here before these
+            await stand.http.get("/health")
+        assert not begun.is_set()
+        assert stand.ledger.count("settle") == 0
+        stand.ledger.held["claim"].set()
+        assert text_of(events(await reading)) == "ab"
 
 
 async def test_a_stream_that_waits_is_kept_alive_with_comments(tmp_path: Path) -> None:
@@ -88,7 +94,7 @@ async def test_checkpoints_record_what_was_used_and_nothing_before_the_first_tok
 async def test_many_tokens_are_recorded_before_the_time_is_up(tmp_path: Path) -> None:
     go = asyncio.Event()
     engine = ScriptedEngine(*"abcdefgh", go)
-    rarely = {"checkpoint_tokens": 4, "checkpoint_every_s": 120}
+    rarely = {"checkpoint_tokens": 4, "checkpoint_every_s": 120, "lease_s": 240}
     async with standing(tmp_path, engine, **rarely) as stand, stand.stream(chat()) as (_, response):
         await until("a checkpoint", lambda: stand.ledger.count("checkpoint") >= 1)
         go.set()

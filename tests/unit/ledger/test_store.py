@@ -201,9 +201,12 @@ async def test_cancelled_calls_leave_the_ledger_working(ledger: Ledger) -> None:
     assert list(await ledger.expire(NOW + 10**9)) == ["after"]
 
 
-async def test_no_answer_reaches_a_log(ledger: Ledger, caplog: pytest.LogCaptureFixture) -> None:
+async def test_no_digest_name_or_answer_reaches_a_log(ledger: Ledger, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
+    key = (await enrol(ledger, name="private")).key
+    assert await ledger.caller(key.id) is not None
     assert await ledger.begin("acme", "key-1", "body", NOW, NOW + 1) is Idempotency.FRESH
     await ledger.remember("acme", "key-1", StoredAnswer(200, "text/plain", b"a private answer"), NOW + 1)
     assert await ledger.begin("acme", "key-1", "body", NOW, NOW + 1) is not Idempotency.IN_FLIGHT
     assert "private" not in caplog.text
+    assert key.digest not in caplog.text

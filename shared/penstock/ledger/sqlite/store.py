@@ -39,8 +39,8 @@ _PRAGMAS = (
     "synchronous = FULL",
 )
 
-# aiosqlite writes every statement's parameters to its debug log. Stored answers are among them, and no
-# log of ours holds an answer.
+# aiosqlite writes every statement's parameters to its debug log. Digests of keys and the names of people's
+# accounts are among them; they belong in no log.
 logging.getLogger("aiosqlite").setLevel(logging.INFO)
 
 

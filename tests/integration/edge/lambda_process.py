@@ -1,0 +1,38 @@
+"""What Lambda does with `functions.edge.handler`, in a process of its own: import once, invoke again and again.
+
+Reads events from standard input and writes answers to standard output, one JSON value a line; the
+function's own output goes to standard error. An answer is {"response": ..., "kept": ...}, where `kept`
+tells the resources that live on between invocations. The first line says what the import has loaded.
+Run as a program by test_handler.py.
+"""
+
+import json
+import os
+import sys
+from types import SimpleNamespace
+from typing import Any
+
+HEAVY = ("torch", "transformers", "modal", "sqlalchemy", "aiosqlite", "uvicorn", "typer", "openai", "boto3")
+
+
+def main() -> None:
+    """Serve the invocations of one container."""
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    sys.stdout = sys.stderr
+    from functions.edge.handler import handler
+
+    def answer(value: Any) -> None:
+        answers.write(json.dumps(value) + "\n")
+
+    answer(sorted(name for name in HEAVY if name in sys.modules))
+    edge = handler.app.state.edge  # type: ignore[attr-defined]
+    for line in sys.stdin:
+        context: Any = SimpleNamespace(aws_request_id="c6af9ac6-7b61-11e6-9a41-93e8deadbeef", function_name="edge")
+        response = handler(json.loads(line), context)
+        answer({"response": response, "kept": [id(edge._ledger), id(edge._http)]})
+    sys.stderr.flush()
+    os._exit(0)  # as Lambda ends a container: without any clean-up
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""The ledger's records: numbers that make no sense are refused where they are made."""
+
+import pytest
+
+from penstock.ledger import Bound, Key, Limits, Standing, Usage
+from penstock.ledger.records import MOST
+
+
+@pytest.mark.parametrize("limit", [-1, MOST + 1])
+@pytest.mark.parametrize("name", ["requests_per_minute", "tokens_per_minute", "concurrent_requests", "monthly_budget"])
+def test_a_limit_is_a_number_that_can_be_counted_to(name: str, limit: int) -> None:
+    with pytest.raises(ValueError, match=f"{name} must be from 0 to"):
+        Limits(**{name: limit})
+    Limits(**{name: 0})
+    Limits(**{name: MOST})
+
+
+@pytest.mark.parametrize(("tokens", "nano"), [(-1, 0), (0, -1), (MOST + 1, 0), (0, MOST + 1)])
+def test_a_bound_is_never_negative(tokens: int, nano: int) -> None:
+    with pytest.raises(ValueError, match="not a bound"):
+        Bound(tokens, nano)
+
+
+def test_a_bound_is_within_another_in_both_measures_or_not_at_all() -> None:
+    assert Bound(1, 1).within(Bound(1, 1))
+    assert not Bound(2, 1).within(Bound(1, 9))
+    assert not Bound(1, 2).within(Bound(9, 1))
+
+
+@pytest.mark.parametrize(("prompt", "cached", "completion"), [(-1, 0, 0), (1, 2, 0), (1, -1, 0), (0, 0, -1)])
+def test_usage_is_a_count_of_tokens(prompt: int, cached: int, completion: int) -> None:
+    with pytest.raises(ValueError, match="not a count"):
+        Usage(prompt, cached, completion)
+
+
+@pytest.mark.parametrize(("spent", "reserved", "remaining"), [(0, 0, 10), (3, 4, 3), (10, 0, 0), (9, 9, 0)])
+def test_what_remains_is_never_below_zero(spent: int, reserved: int, remaining: int) -> None:
+    assert Standing(10, spent, reserved).remaining == remaining
+
+
+def test_a_key_is_usable_until_it_is_revoked_or_expires() -> None:
+    def key(expires_at: int | None, revoked_at: int | None) -> Key:
+        return Key("k", "a", "n", "d", 0, expires_at=expires_at, revoked_at=revoked_at)
+
+    assert key(None, None).usable(10)
+    assert key(11, 11).usable(10)
+    assert not key(10, None).usable(10)
+    assert not key(None, 10).usable(10)
+
+
+def test_a_scope_names_the_models_a_key_may_use() -> None:
+    assert Key("k", "a", "n", "d", 0).may_use("demo")
+    assert Key("k", "a", "n", "d", 0, models=frozenset({"demo"})).may_use("demo")
+    assert not Key("k", "a", "n", "d", 0, models=frozenset()).may_use("demo")
