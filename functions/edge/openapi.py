@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
+from starlette.responses import Response
 
 from functions.edge.exchange import Route
 from penstock import __version__
@@ -45,6 +46,7 @@ def describe(route: Route) -> dict[str, Any]:
         "responses": {**route.responses, "4XX": error, "5XX": error},
         "openapi_extra": extra,
         "response_model": None,
+        "response_class": Response,  # of no media type: each route says its own
     }
 
 

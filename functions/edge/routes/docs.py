@@ -92,5 +92,19 @@ async def _openapi(exchange: Exchange) -> Response:
 
 
 _PUBLIC = "Documentation; it says nothing of this deployment but the models' names."
-DOCS = Route("GET", "/docs", _docs, public=_PUBLIC, summary="This page.")
-OPENAPI = Route("GET", "/openapi.json", _openapi, public=_PUBLIC, summary="The OpenAPI description.")
+DOCS = Route(
+    "GET",
+    "/docs",
+    _docs,
+    public=_PUBLIC,
+    summary="This page.",
+    responses={200: {"content": {"text/html": {"schema": {"type": "string"}}}}},
+)
+OPENAPI = Route(
+    "GET",
+    "/openapi.json",
+    _openapi,
+    public=_PUBLIC,
+    summary="The OpenAPI description.",
+    responses={200: {"content": {"application/json": {"schema": {"type": "object"}}}}},
+)

@@ -30,7 +30,9 @@ def chat(
         str | None, typer.Argument(help="Ask this one thing. Without it: a conversation, or standard input.")
     ] = None,
     *,
-    url: Annotated[str, typer.Option("--url", parser=_url, metavar="URL", help="The API.")] = "http://127.0.0.1:8000/v1",
+    url: Annotated[
+        str, typer.Option("--url", parser=_url, metavar="URL", help="The API.")
+    ] = "http://127.0.0.1:8000/v1",
     key: Annotated[
         str | None,
         typer.Option("--key", envvar="PENSTOCK_API_KEY", help="Default: the one `penstock serve` kept."),

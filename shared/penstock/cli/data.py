@@ -41,7 +41,7 @@ class DataDirectory:
     def owned(self) -> Iterator[None]:
         """Make the directory where it is missing and keep every other `serve` out of it meanwhile."""
         self._prepare()
-        with (self.path / "serve.lock").open("a") as lock:
+        with open(self.path / "serve.lock", "a", opener=_private) as lock:  # noqa: PTH123 (Path.open takes no opener)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
@@ -87,3 +87,7 @@ def write_private(file: Path, text: str) -> None:
         out.flush()
         os.fsync(out.fileno())
     draft.replace(file)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

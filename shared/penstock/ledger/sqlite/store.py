@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 # How long a transaction waits for its turn before it is refused: longer than any transaction of ours
 # takes on a slow disk, shorter than a caller's patience.
-PATIENCE = 5.0  # seconds
+PATIENCE = 10.0  # seconds
 _CONNECTIONS = 4  # one writes, the others read
 _BEGIN = "penstock_begin"
 
