@@ -41,7 +41,7 @@ class DataDirectory:
     def owned(self) -> Iterator[None]:
         """Make the directory where it is missing and keep every other `serve` out of it meanwhile."""
         self._prepare()
-        with open(self.path / "serve.lock", "a", opener=_private) as lock:  # noqa: PTH123 (Path.open takes no opener)
+        with open(self.path / "serve.lock", "a", opener=_private) as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:

@@ -82,7 +82,7 @@ async def test_every_connection_is_durable_and_checks_foreign_keys(path: Path) -
         return [db.execute(text(f"PRAGMA {name}")).scalar_one() for name in names]
 
     for work in (store.read, store.write):
-        assert await work(settings) == ["wal", 2, 1, 5_000]  # 2 is FULL
+        assert await work(settings) == ["wal", 2, 1, 10_000]  # 2 is FULL
     await store.close()
 
 
