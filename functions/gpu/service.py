@@ -46,6 +46,9 @@ class Service:
         """Raises Unavailable where no request is taken."""
         if not self._open:
             raise stopping()
+        # Beside those that wait for the engine there are bodies that arrive and prompts that are tokenized.
+        if len(self._requests) >= 2 * self.settings.max_waiting:
+            raise Unavailable("As many requests are being served as may.", code="queue_full")
         if self.bookkeeper.full:
             raise Unavailable("Too many settlements wait for the ledger.", code="ledger_unavailable")
 
@@ -114,13 +117,15 @@ def stopping() -> Unavailable:
 
 
 def _load(settings: GpuSettings, model: ServedModel) -> Engine:
-    return load_engine(
+    engine = load_engine(
         Path(model.source),
         dtype=model.dtype,
         threads=settings.threads,
         context_length=model.context_length,
         queue_limit=settings.max_waiting,
     )
+    log.info("loaded", model=model.name, seconds={name: round(s, 3) for name, s in engine.load_seconds.items()})
+    return engine
 
 
 async def _ledger(url: str) -> Ledger:

@@ -78,7 +78,7 @@ class SequentialEngine:
             self._closed = True
             self._changed.notify()
         await asyncio.to_thread(self._thread.join)
-        self._tokenizing.shutdown(wait=False, cancel_futures=True)
+        self._tokenizing.shutdown(wait=False)  # a prompt that is being read is read to its end
 
     def _check(self, prompt: Sequence[int], sampling: Sampling) -> None:
         if not prompt:

@@ -133,7 +133,15 @@ Stops = Annotated[
     BeforeValidator(_stops),
     WithJsonSchema({"anyOf": [_STOP, {"type": "array", "items": _STOP, "maxItems": MAX_STOPS}, {"type": "null"}]}),
 ]
-Tokens = Annotated[int, Field(ge=1, le=2**31 - 1)]
+
+
+def _whole(number: object) -> object:
+    """JSON knows one kind of number: 16.0 is 16."""
+    return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
+Tokens = Annotated[int, Field(ge=1, le=2**31 - 1), BeforeValidator(_whole)]
+Seed = Annotated[int, Field(ge=-(2**63), le=2**63 - 1), BeforeValidator(_whole)]
 
 
 class ChatRequest(_Strict):
@@ -145,7 +153,7 @@ class ChatRequest(_Strict):
     max_tokens: Tokens | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    seed: Annotated[int, Field(ge=-(2**63), le=2**63 - 1)] | None = None
+    seed: Seed | None = None
     stop: Stops = ()
     stream: bool | None = None
     stream_options: StreamOptions | None = None

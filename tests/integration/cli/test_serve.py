@@ -11,21 +11,23 @@ from pathlib import Path
 
 import openai
 import pytest
+from openai.types.chat import ChatCompletionMessageParam
 from transformers import LlamaConfig
 
 from tests.e2e.service import PATIENCE, Service, serving, wait_for
 from tests.integration.cli.command import PENSTOCK, ROOT, done, environment, json_of, penstock, refused
 from tests.tiny_model import make_tiny_model, make_tokenizer, tiny_sizes
 
-QUESTION = [{"role": "user", "content": "go"}]
+QUESTION: list[ChatCompletionMessageParam] = [{"role": "user", "content": "go"}]
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random model with a context long enough for an answer of many seconds."""
+    """A random model whose answer goes on for many seconds."""
     tokenizer = make_tokenizer()
     sizes = {**tiny_sizes(tokenizer), "num_hidden_layers": 8, "max_position_embeddings": 16_384}
-    return make_tiny_model(tmp_path_factory.mktemp("models") / "tiny", config=LlamaConfig(**sizes), tokenizer=tokenizer)
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    return make_tiny_model(folder, config=LlamaConfig(**sizes), tokenizer=tokenizer, endless=True)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +56,7 @@ def processes_of(data: Path) -> dict[str, int]:
 def answers(service: Service) -> bool:
     """Whether a request is answered now."""
     try:
-        done = service.client().chat.completions.create(model="tiny", messages=QUESTION, max_tokens=2)  # type: ignore[arg-type]
+        done = service.client().chat.completions.create(model="tiny", messages=QUESTION, max_tokens=2)
     except (openai.InternalServerError, openai.APIConnectionError):
         return False
     return done.choices[0].message.content is not None
@@ -223,7 +225,7 @@ def test_ctrl_c_while_it_starts_is_a_clean_end(tmp_path: Path) -> None:
 
 def test_a_running_answer_is_settled_when_serving_ends(tmp_path: Path, model: Path) -> None:
     with serving(tmp_path / "data", "--model", str(model)) as service:
-        stream = service.client().chat.completions.create(model="tiny", messages=QUESTION, stream=True)  # type: ignore[call-overload]
+        stream = service.client().chat.completions.create(model="tiny", messages=QUESTION, stream=True, temperature=0)
         assert [next(stream) for _ in range(5)]
         service.process.send_signal(signal.SIGINT)
         with pytest.raises(openai.APIError):
@@ -237,7 +239,7 @@ def test_a_running_answer_is_settled_when_serving_ends(tmp_path: Path, model: Pa
 @pytest.mark.parametrize("how", ["the supervisor is killed", "Ctrl-C twice"])
 def test_no_process_outlives_its_supervisor(tmp_path: Path, model: Path, how: str) -> None:
     with serving(tmp_path / "data", "--model", str(model)) as service:
-        stream = service.client().chat.completions.create(model="tiny", messages=QUESTION, stream=True)  # type: ignore[call-overload]
+        stream = service.client().chat.completions.create(model="tiny", messages=QUESTION, stream=True, temperature=0)
         next(stream)
         assert len(processes_of(service.data)) == 2
         if how == "Ctrl-C twice":

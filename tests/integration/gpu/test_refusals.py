@@ -13,7 +13,7 @@ import pytest
 from functions.gpu import body as body_module
 from functions.gpu.engine import EngineError, InvalidPrompt, QueueFull
 from tests.integration.gpu.scripted import ScriptedEngine
-from tests.integration.gpu.stand import CHAT, Stand, chat, standing
+from tests.integration.gpu.stand import CHAT, Stand, chat, standing, until
 
 pytestmark = pytest.mark.anyio
 
@@ -224,6 +224,21 @@ async def test_a_full_queue_says_when_to_come_again_and_claims_nothing(tmp_path:
     assert response.status_code == 503
     assert int(response.headers["retry-after"]) > 0
     assert error_of(response)["code"] == "queue_full"
+
+
+async def test_a_bounded_number_of_requests_is_open_and_readiness_says_so(tmp_path: Path) -> None:
+    go = asyncio.Event()
+    async with standing(tmp_path, ScriptedEngine(go, "done"), max_waiting=1) as stand:
+        async with asyncio.TaskGroup() as group:
+            open_ones = [group.create_task(stand.post(chat())) for _ in range(2)]
+            await until("both are claimed", lambda: stand.ledger.count("claim") == 2)
+            _, refused = await stand.post(chat())
+            ready = await stand.http.get("/health/ready")
+            go.set()
+        assert [task.result()[1].status_code for task in open_ones] == [200, 200]
+        assert (await stand.http.get("/health/ready")).status_code == 200
+    assert (refused.status_code, error_of(refused)["code"]) == (503, "queue_full")
+    assert ready.status_code == 503
 
 
 async def test_an_engine_that_cannot_tokenize_is_our_fault(tmp_path: Path) -> None:

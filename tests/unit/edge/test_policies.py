@@ -70,7 +70,7 @@ async def test_a_request_passes_the_policies_in_order_and_answers_come_back_thro
 
         return pass_through
 
-    response = await follow(route(policy("first"), policy("second")), cast(Any, None))
+    response = await follow(route(policy("first"), policy("second")), cast("Any", None))
     assert response.body == b"answer"
     assert passed == ["first", "second", "second again", "first again"]
 
@@ -82,5 +82,5 @@ async def test_a_policy_that_does_not_proceed_ends_the_way() -> None:
     async def never(_: Exchange, __: Proceed) -> Response:
         raise AssertionError
 
-    response = await follow(route(stop, never), cast(Any, None))
+    response = await follow(route(stop, never), cast("Any", None))
     assert response.body == b"stopped"

@@ -186,6 +186,13 @@ def test_whole_numbers_are_numbers() -> None:
     assert (call.temperature, call.top_p) == (1.0, 0.0)
 
 
+def test_sixteen_point_zero_is_sixteen() -> None:
+    """JSON has one kind of number, and JSON Schema calls 16.0 an integer."""
+    call = read(max_tokens=16.0, seed=-3.0, n=1.0)
+    assert (call.limit, call.seed) == (16, -3)
+    assert (type(call.limit), type(call.seed)) == (int, int)
+
+
 def test_include_usage_is_for_streams() -> None:
     assert read(stream=True, stream_options={"include_usage": True}).include_usage
     assert not read(stream=True, stream_options={"include_obfuscation": True}).include_usage
@@ -203,7 +210,7 @@ MESSAGE_FIELDS = st.sampled_from(["role", "content", "name", "refusal", "tool_ca
 MESSAGE = st.dictionaries(MESSAGE_FIELDS, JSON | st.sampled_from(["user", "assistant"]), max_size=4)
 BODY = st.dictionaries(NAMES | st.text(max_size=8), JSON, max_size=6) | st.fixed_dictionaries(
     {"model": st.text(max_size=4), "messages": st.lists(MESSAGE | JSON, max_size=3)},
-    optional={name: JSON for name in ("stop", "metadata", "stream_options", "stream", "seed", "n", "temperature")},
+    optional=dict.fromkeys(("stop", "metadata", "stream_options", "stream", "seed", "n", "temperature"), JSON),
 )
 
 
