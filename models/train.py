@@ -1,6 +1,6 @@
 """Trains the demo model from synthetic dialogues and writes it to a folder that transformers can load.
 
-    python -m models.train --steps 4500 --threads 2 --out models/demo
+    python -m models.train --steps 4000 --threads 2 --out models/demo
 
 The same steps, seed and thread count give the same weights on the same machine and torch. Only answers
 are learned, never questions. Muon steers the matrices and AdamW the rest, in bfloat16 where that is safe.
@@ -12,6 +12,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from random import Random
 
@@ -22,7 +23,7 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from models.dialogues.chat import Turn, dialogue
+from models.dialogues.chat import ALL, COPYING, Mixture, Turn, dialogue
 
 SEED = 20
 VOCABULARY = 1792  # tokens: 256 bytes, 6 special ones, the rest learned
@@ -36,7 +37,8 @@ BATCH_TOKENS = 2048  # of a step, padding included
 SORTED = 1024  # dialogues drawn at once, so that a batch holds ones of like length
 WARM_UP = 60  # steps
 SAVED = 500  # steps from one save to the next
-STEPS = 4500
+STEPS = 4000
+FIRST = 700  # steps that teach to copy
 
 
 def learn_tokenizer(rng: Random) -> PreTrainedTokenizerFast:
@@ -115,10 +117,10 @@ class Reader:
         return self._known[text]
 
 
-def batches(reader: Reader, rng: Random) -> Iterator[tuple[Tensor, Tensor]]:
+def batches(reader: Reader, rng: Random, mixture: Mixture = ALL) -> Iterator[tuple[Tensor, Tensor]]:
     """Endless batches `[dialogues, tokens]` of ids and labels, padded on the right."""
     while True:
-        drawn = sorted((reader.read(dialogue(rng)) for _ in range(SORTED)), key=lambda pair: len(pair[0]))
+        drawn = sorted((reader.read(dialogue(rng, mixture)) for _ in range(SORTED)), key=lambda pair: len(pair[0]))
         heaps: list[list[tuple[list[int], list[int]]]] = [[]]
         for pair in drawn:
             if (len(heaps[-1]) + 1) * len(pair[0]) > BATCH_TOKENS and heaps[-1]:
@@ -126,6 +128,12 @@ def batches(reader: Reader, rng: Random) -> Iterator[tuple[Tensor, Tensor]]:
             heaps[-1].append(pair)
         rng.shuffle(heaps)
         yield from map(_padded, heaps)
+
+
+def lessons(reader: Reader, rng: Random) -> Iterator[tuple[Tensor, Tensor]]:
+    """First the batches that teach to copy, then those of everything."""
+    yield from islice(batches(reader, rng, COPYING), FIRST)
+    yield from batches(reader, rng)
 
 
 def _padded(heap: list[tuple[list[int], list[int]]]) -> tuple[Tensor, Tensor]:
@@ -200,7 +208,7 @@ def train(steps: int, out: Path) -> None:
     rng = Random(SEED)
     tokenizer = learn_tokenizer(rng)
     model = new_model(tokenizer)
-    for taken in learn(model, batches(Reader(tokenizer), rng), steps):
+    for taken in learn(model, lessons(Reader(tokenizer), rng), steps):
         if taken % SAVED == 0 or taken == steps:
             save(model, tokenizer, out)
 

@@ -4,6 +4,7 @@ Promises: the same generator state gives the same dialogue; every question of a 
 topic, dressed; what the assistant says is an answer that is right. Knows nothing of tokens.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from random import Random
 
@@ -21,10 +22,22 @@ TOPICS: tuple[Topic, ...] = (
     *story.TOPICS,
     *unknown.TOPICS,
 )
-GROUPS = {"service": 0.37, "facts": 0.13, "arithmetic": 0.14, "smalltalk": 0.17, "story": 0.03, "unknown": 0.16}
+Mixture = Mapping[str, float]
 """How often each group is asked about."""
 
-_BY_GROUP = {group: tuple(topic for topic in TOPICS if topic.group == group) for group in GROUPS}
+COPYING: Mixture = {"facts": 0.15, "arithmetic": 0.25, "smalltalk": 0.6}
+"""What is learned first: to look back and copy a name or a number, on which most other answers stand."""
+ALL: Mixture = {
+    "service": 0.38,
+    "facts": 0.13,
+    "arithmetic": 0.15,
+    "smalltalk": 0.14,
+    "story": 0.03,
+    "unknown": 0.17,
+}
+"""What is learned then."""
+
+_BY_GROUP = {group: tuple(topic for topic in TOPICS if topic.group == group) for group in ALL}
 _SHARES = {group: tuple(topic.share for topic in topics) for group, topics in _BY_GROUP.items()}
 _SYSTEM = Corpus.read("chat").strings("system")
 
@@ -52,10 +65,10 @@ def ask(topic: Topic, filling: Filling, rng: Random) -> str:
     return case(dress(core, rng).format(**filling), rng)
 
 
-def _pick(rng: Random, name: str | None) -> tuple[Topic, Filling]:
+def _pick(rng: Random, mixture: Mixture, name: str | None) -> tuple[Topic, Filling]:
     if name is not None and rng.random() < 0.15:
         return smalltalk.ASKED, {"name": name}
-    group = rng.choices(tuple(GROUPS), tuple(GROUPS.values()))[0]
+    group = rng.choices(tuple(mixture), tuple(mixture.values()))[0]
     topic = rng.choices(_BY_GROUP[group], _SHARES[group])[0]
     if topic in (smalltalk.ASKED, smalltalk.NOT_TOLD):
         return (smalltalk.NOT_TOLD, {}) if name is None else (smalltalk.ASKED, {"name": name})
@@ -67,14 +80,14 @@ def _length(rng: Random) -> int:
     return rng.choices((1, 2, 3, 5, 8, 12, 20), (0.42, 0.18, 0.12, 0.12, 0.09, 0.05, 0.02))[0]
 
 
-def dialogue(rng: Random) -> list[Turn]:
+def dialogue(rng: Random, mixture: Mixture = ALL) -> list[Turn]:
     """One dialogue of 1 to 20 questions."""
     turns: list[Turn] = []
     if rng.random() < 0.2:
         turns.append(Turn("system", draw(rng.choice(_SYSTEM), rng)))
     name: str | None = None
     for _ in range(_length(rng)):
-        topic, filling = _pick(rng, name)
+        topic, filling = _pick(rng, mixture, name)
         name = filling["name"] if topic is smalltalk.TOLD else name
         turns.append(Turn("user", ask(topic, filling, rng)))
         turns.extend(_reply(rng.choice(topic.right(filling)), rng))

@@ -31,7 +31,7 @@ TOLD = Topic(
     _name,
     {"name": SHAPE},
     verbatim=True,
-    share=6,
+    share=8,
 )
 ASKED = Topic("smalltalk.asked", _ASKED.strings("asked"), ("Your name is {name}.",), _name, share=2)
 NOT_TOLD = Topic("smalltalk.not_told", _ASKED.strings("asked"), ("You have not told me your name yet.",), share=1)
@@ -42,7 +42,7 @@ ECHO = Topic(
     _words,
     {"words": f"(?:(?:{'|'.join((*_WORDS, *KNOWN))}|{SYLLABLES})(?: |$))+"},
     verbatim=True,
-    share=4,
+    share=6,
 )
 
 

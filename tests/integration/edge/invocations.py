@@ -139,7 +139,7 @@ def answered(response: Event) -> Answered:
         headers = {name: values[0]["value"] for name, values in headers.items()}
     body = response.get("body", "")
     return Answered(
-        status=int(response.get("statusCode", response.get("status", 0))),
+        status=int(response["status"] if "status" in response else response["statusCode"]),
         headers={name.lower(): value for name, value in headers.items()},
         body=base64.b64decode(body) if response["isBase64Encoded"] else body.encode(),
     )

@@ -13,10 +13,8 @@ import uvicorn
 async def serving(app: Any, lifespan: Literal["on", "off"] = "off") -> AsyncIterator[str]:
     """The app's base URL, while it is served."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        config = uvicorn.Config(
-            app, log_config=None, access_log=False, lifespan=lifespan, timeout_graceful_shutdown=2, ws="none"
-        )
-        # `Server.serve` would wait a tenth of a second for its end, and take pytest's signals.
+        config = uvicorn.Config(app, log_config=None, access_log=False, lifespan=lifespan, ws="none")
+        # `Server.serve` would take pytest's signals, and `Server.shutdown` waits for a tenth of a second at least.
         server = uvicorn.Server(config)
         config.load()
         server.lifespan = config.lifespan_class(config)
@@ -24,7 +22,16 @@ async def serving(app: Any, lifespan: Literal["on", "off"] = "off") -> AsyncIter
         try:
             yield f"http://127.0.0.1:{listening.getsockname()[1]}"
         finally:
-            for _ in range(20):  # shutdown looks for open connections only every tenth of a second
-                if server.server_state.connections:
-                    await asyncio.sleep(0.001)
-            await server.shutdown(sockets=[listening])
+            await _end(server)
+
+
+async def _end(server: uvicorn.Server) -> None:
+    for listener in server.servers:
+        listener.close()
+    state = server.server_state
+    for connection in list(state.connections):
+        connection.shutdown()
+    async with asyncio.timeout(10):
+        while state.connections or state.tasks:
+            await asyncio.sleep(0.001)
+    await server.lifespan.shutdown()

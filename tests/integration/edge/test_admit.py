@@ -210,7 +210,7 @@ class Failing:
 
 @pytest.mark.parametrize("method", ["reserve", "caller"])
 async def test_a_ledger_that_goes_away_is_a_503(deployment: Deployment, method: str) -> None:
-    deployment.edge._ledger = Failing(await deployment.edge.ledger(), method)  # type: ignore[assignment]
+    deployment.edge._ledger = Failing(await deployment.edge.ledger(), method)
     response = await deployment.chat()
     assert (response.status_code, response.json()["error"]["code"]) == (503, "ledger_unavailable")
     assert "secret" not in response.text
@@ -219,7 +219,7 @@ async def test_a_ledger_that_goes_away_is_a_503(deployment: Deployment, method: 
 async def test_a_ledger_that_goes_away_before_the_release_keeps_the_gpus_error(deploy: Deploy) -> None:
     """The lease then ends by itself."""
     deployment = await deploy(account_limits=ALL)
-    deployment.edge._ledger = Failing(await deployment.edge.ledger(), "release")  # type: ignore[assignment]
+    deployment.edge._ledger = Failing(await deployment.edge.ledger(), "release")
     deployment.gpu.behave = lambda call: call.refuse(Unavailable("full", code="queue_full"))
     response = await deployment.chat()
     assert (response.status_code, response.json()["error"]["code"]) == (503, "queue_full")

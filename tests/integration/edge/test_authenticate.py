@@ -37,7 +37,7 @@ class Watched:
 async def watch(deployment: Deployment) -> Watched:
     """Put a watched ledger into the edge."""
     watched = Watched(await deployment.edge.ledger())
-    deployment.edge._ledger = watched  # type: ignore[assignment]
+    deployment.edge._ledger = watched
     return watched
 
 
@@ -91,7 +91,7 @@ def malformed(key: str) -> list[dict[str, str]]:
 async def test_a_malformed_key_is_refused_without_a_look_up(deployment: Deployment) -> None:
     ledger = await watch(deployment)
     for headers in malformed(deployment.owner.key.reveal()):
-        encoded = {name: value.encode("latin-1") for name, value in headers.items()}
+        encoded = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
         response = await deployment.client.get("/v1/models", headers=encoded)
         assert response.status_code == 401, headers
         assert response.json()["error"]["code"] == "invalid_api_key"
@@ -146,10 +146,10 @@ async def test_a_key_revoked_between_authenticate_and_reserve(deploy: Deploy) ->
 
     class Revoking(Watched):
         async def reserve(self, caller: Caller, lease: Any) -> Any:
-            await self._ledger.revoke_key(caller.key.id, now_ms())
+            await self._ledger.revoke_key(caller.key.id, lease.reserved_at)
             return await self._ledger.reserve(caller, lease)
 
-    deployment.edge._ledger = Revoking(await deployment.edge.ledger())  # type: ignore[assignment]
+    deployment.edge._ledger = Revoking(await deployment.edge.ledger())
     response = await deployment.chat()
     assert (response.status_code, response.json()["error"]["code"]) == (401, "invalid_api_key")
     assert deployment.gpu.requests == 0

@@ -7,9 +7,10 @@ import httpx2
 import pytest
 
 from penstock.ledger import Limits
+from penstock.schemas.completion import event
 from tests.integration.edge.conftest import Deploy, Logged
 from tests.integration.edge.deployment import CHAT, Deployment
-from tests.integration.edge.stand_in import STARTED, WORDS, Call, chunk_of, event
+from tests.integration.edge.stand_in import STARTED, WORDS, Call, chunk_of
 
 pytestmark = pytest.mark.anyio
 

@@ -41,7 +41,7 @@ def test_every_route_is_described(described: BaseSchema) -> None:
 
 
 def _agree(body: Any) -> None:
-    """Keep to the rules that no schema can express: a served model, room for a prompt and the answer, parameters that agree."""
+    """Keep to the rules that no schema can express: a served model, room for a prompt, parameters that agree."""
     body["model"] = "demo"
     body.pop("max_tokens", None)
     if body.get("max_completion_tokens") is not None:
@@ -67,7 +67,7 @@ def test_every_answer_is_as_described(
         suppress_health_check=list(HealthCheck),
         database=None,
     )
-    def check(case: schemathesis.Case) -> None:
+    def check(case: schemathesis.Case[Any]) -> None:
         if mode.is_positive and route.policies == POLICIES:
             _agree(case.body)
         response = case.call_and_validate(headers=served.owner.bearer, timeout=30)

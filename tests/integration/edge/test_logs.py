@@ -10,9 +10,10 @@ from functions.edge import relay
 from penstock import keys
 from penstock.errors import BadRequest
 from penstock.ledger import Limits
+from penstock.schemas.completion import event
 from tests.integration.edge.conftest import Deploy, Logged
 from tests.integration.edge.deployment import Deployment
-from tests.integration.edge.stand_in import ANSWER, JSON, STARTED, WORDS, Call, answer, chunk_of, event
+from tests.integration.edge.stand_in import ANSWER, JSON, STARTED, WORDS, Call, answer, chunk_of
 
 pytestmark = pytest.mark.anyio
 
@@ -46,7 +47,7 @@ async def session(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> No
     await deployment.chat(headers={"Penstock-Delivery": "direct"}, **prompt)
     await deployment.chat(headers={"Penstock-Delivery": SECRET}, **prompt)
     await deployment.chat(user=SECRET, model=SECRET)
-    await deployment.chat(**{SECRET: 1})
+    await deployment.chat(None, **{SECRET: 1})
     await deployment.chat(tools=[{"name": SECRET}])
     await deployment.chat(messages=[{"role": "user", SECRET: SECRET}])
     await deployment.client.post("/v1/chat/completions", content=SECRET, headers=deployment.owner.bearer)

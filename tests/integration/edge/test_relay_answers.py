@@ -1,6 +1,8 @@
 """The relay of answers that do not stream, and of what the GPU process refuses."""
 
 import asyncio
+import socket
+import struct
 from typing import Any
 
 import httpx2
@@ -215,12 +217,17 @@ async def test_no_gpu_process_is_a_503_before_the_first_byte(deploy: Deploy, str
     assert await nothing_is_reserved(deployment)
 
 
+@pytest.mark.parametrize("reset", [False, True])
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_gpu_that_hangs_up_before_its_status_is_asked_once_more(deploy: Deploy, stream: bool) -> None:
+async def test_a_gpu_that_hangs_up_before_its_status_is_asked_once_more(
+    deploy: Deploy, stream: bool, reset: bool
+) -> None:
     asked = []
 
     async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         asked.append(await reader.readuntil(b"\r\n\r\n"))
+        if reset:  # the connection's end is then a TCP reset
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         writer.close()
 
     server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
@@ -239,8 +246,10 @@ async def test_a_kept_connection_that_was_closed_meanwhile_is_not_noticed(deploy
     assert (await deployment.chat()).status_code == 200
     connector = deployment.edge.http().connector
     assert connector is not None
-    for pooled in next(iter(connector._conns.values())):  # type: ignore[attr-defined]
-        pooled[0].transport._sock.shutdown(2)
+    ((kept, *_),) = connector._conns.values()
+    transport = kept[0].transport
+    assert transport is not None
+    transport.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
     assert (await deployment.chat()).status_code == 200
 
 

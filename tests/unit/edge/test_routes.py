@@ -31,9 +31,9 @@ def app(tmp_path: Path) -> FastAPI:
 async def client(app: FastAPI) -> AsyncIterator[httpx2.AsyncClient]:
     """A stranger: without a key."""
     transport = httpx2.ASGITransport(app)
-    async with httpx2.AsyncClient(transport=transport, base_url="http://edge") as client:
-        async with app.router.lifespan_context(app):
-            yield client
+    stranger = httpx2.AsyncClient(transport=transport, base_url="http://edge")
+    async with stranger, app.router.lifespan_context(app):
+        yield stranger
 
 
 def every_route(routes: list[BaseRoute]) -> Iterator[BaseRoute]:

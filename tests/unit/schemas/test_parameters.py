@@ -6,7 +6,7 @@ from typing import Any, get_type_hints
 
 import orjson
 import pytest
-from openai.types.chat import completion_create_params
+from openai.types.chat import ChatCompletionStreamOptionsParam, completion_create_params
 
 from penstock.errors import BadRequest, UnsupportedParameter
 from penstock.schemas import ChatRequest, StreamOptions, read_chat_request
@@ -77,7 +77,7 @@ def test_the_schema_has_what_is_accepted() -> None:
 
 
 def test_the_stream_options_of_the_client_are_all_known() -> None:
-    options = get_type_hints(completion_create_params.ChatCompletionStreamOptionsParam)
+    options = get_type_hints(ChatCompletionStreamOptionsParam)
     assert set(StreamOptions.model_fields) == set(options)
 
 

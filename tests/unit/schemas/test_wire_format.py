@@ -168,7 +168,7 @@ def test_the_client_knows_every_field_and_misses_none(model: type[OpenAIModel], 
 
 
 @pytest.mark.parametrize("dump", [{}, {"exclude_unset": True}, {"exclude_none": True}])
-def test_an_answers_message_can_be_sent_back_as_history(dump: dict[str, bool]) -> None:
+def test_an_answers_message_can_be_sent_back_as_history(dump: dict[str, Any]) -> None:
     completion = openai.types.chat.ChatCompletion.model_validate(orjson.loads(COMPLETION.wire()))
     message = completion.choices[0].message.model_dump(**dump)
     body = {"model": "m", "messages": [message, {"role": "user", "content": "And?"}]}
@@ -176,5 +176,11 @@ def test_an_answers_message_can_be_sent_back_as_history(dump: dict[str, bool]) -
 
 
 def test_an_empty_list_of_annotations_or_tool_calls_is_nothing() -> None:
-    message = {"role": "assistant", "content": "x", "annotations": [], "tool_calls": [], "function_call": None}
+    message: dict[str, Any] = {
+        "role": "assistant",
+        "content": "x",
+        "annotations": [],
+        "tool_calls": [],
+        "function_call": None,
+    }
     read_chat_request(orjson.dumps({"model": "m", "messages": [message]}))
