@@ -5,6 +5,7 @@ The id is ours and new for every request: `x-request-id` on every answer. A call
 is never a key of anything.
 """
 
+import asyncio
 import re
 import time
 from typing import Any
@@ -17,7 +18,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from penstock.admission import new_request_id
-from penstock.errors import ApiError, Internal
+from penstock.errors import ApiError, Internal, Unavailable
 
 _WELL_FORMED = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 CLIENT_GONE = 499  # nginx's status for a request whose client left; it is only logged
@@ -29,6 +30,11 @@ def error_response(error: ApiError) -> Response:
     """The error as a response in OpenAI's envelope."""
     body = orjson.dumps(error.envelope())
     return Response(body, error.status, headers=error.headers, media_type="application/json")
+
+
+def stopping() -> Unavailable:
+    """The refusal of an edge that is stopping."""
+    return Unavailable("The edge is stopping.", code="edge_stopping")
 
 
 class BrokenOff(Exception):
@@ -51,6 +57,10 @@ class Boundary:
             await self._app(scope, receive, passage.send)
         except ClientDisconnect:
             passage.facts["status"] = CLIENT_GONE
+        except asyncio.CancelledError:
+            # The process is stopping, and this request with it. A stream has said so itself.
+            if not passage.cut_short():
+                await error_response(stopping())(scope, receive, passage.send)
         except Exception as error:
             if passage.crashed(error):
                 raise BrokenOff from None
@@ -80,6 +90,12 @@ class _Passage:
             if self._client_id is not None:
                 headers["x-client-request-id"] = self._client_id
         await self._send(message)
+
+    def cut_short(self) -> bool:
+        """Note that the request was cancelled; whether an answer was begun."""
+        begun = self.facts["status"] is not None
+        self.facts.update(error="edge_stopping")
+        return begun
 
     def crashed(self, error: Exception) -> bool:
         """Note the crash; whether an answer was begun. The error's text may hold content: only its type is logged."""

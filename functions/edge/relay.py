@@ -20,6 +20,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from functions.edge.boundary import stopping
 from functions.edge.edge import CONNECT_TIMEOUT
 from functions.edge.events import broke_off, whole_events
 from functions.edge.exchange import Exchange
@@ -143,9 +144,15 @@ class RelayedStream(Response):
         self._gone = gone
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the stream, until it ends or the client goes."""
+        """Send the stream, until it ends or the client goes.
+
+        Cancelled is the end of the process: the task ends here too, but not without a word to the client.
+        """
         try:
             await _unless(self._gone, self._pass_on(send))
+        except asyncio.CancelledError:
+            await self._fail(stopping(), send)
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
         except BaseException:
             await asyncio.shield(self._exchange.give_back())
             raise

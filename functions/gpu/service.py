@@ -102,7 +102,7 @@ async def open_service(settings: GpuSettings, engine: Engine | None, ledger: Led
     model = read_models(settings.config).get(settings.model)
     if model is None:
         raise ConfigError(f"{settings.config}: no model {settings.model!r}")
-    books = ledger if ledger is not None else await _ledger(settings.ledger_url)
+    books = ledger if ledger is not None else await open_ledger(settings.ledger_url)
     try:
         loaded = engine if engine is not None else await asyncio.to_thread(_load, settings, model)
     except BaseException:
@@ -126,10 +126,3 @@ def _load(settings: GpuSettings, model: ServedModel) -> Engine:
     )
     log.info("loaded", model=model.name, seconds={name: round(s, 3) for name, s in engine.load_seconds.items()})
     return engine
-
-
-async def _ledger(url: str) -> Ledger:
-    try:
-        return await open_ledger(url)
-    except ValueError as error:
-        raise ConfigError(f"PENSTOCK_LEDGER_URL: {error}") from error

@@ -18,7 +18,7 @@ from penstock.clock import day_of
 from penstock.prices import Price, nano_per_token
 
 ModelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$")]
-DollarsPerMillion = Annotated[Decimal, Field(ge=0, le=1_000_000)]
+DollarsPerMillion = Annotated[Decimal, Field(ge=0, le=10_000)]
 
 
 class ConfigError(Exception):

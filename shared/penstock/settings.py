@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from penstock.ledger import check_url
 from penstock.models import ConfigError
 from penstock.ticket import TicketKeys
 
@@ -34,7 +35,7 @@ class Settings(BaseSettings):
 
     model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(env_prefix="PENSTOCK_", frozen=True)
 
-    ledger_url: str = Field(description="Where the ledger is: sqlite:///PATH.")
+    ledger_url: Annotated[str, AfterValidator(check_url)] = Field(description="Where the ledger is: sqlite:///PATH.")
     ticket_keys: Annotated[SecretStr, AfterValidator(_ticket_keys)] = Field(
         description="Ticket signing keys, id:base64 separated by commas; the first signs."
     )

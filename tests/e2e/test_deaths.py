@@ -1,6 +1,8 @@
 """What happens when a part dies: the client, or the GPU process. The ledger stays right."""
 
 import asyncio
+import signal
+from pathlib import Path
 from typing import Any
 
 import openai
@@ -11,7 +13,7 @@ from openai.types.chat import ChatCompletionChunk
 from penstock.clock import now_ms
 from penstock.ledger import LimitName, UsageRecord
 from tests.e2e.conftest import CHECKPOINT_TOKENS
-from tests.e2e.service import Service, wait_for
+from tests.e2e.service import Service, serving, wait_for
 
 pytestmark = pytest.mark.anyio
 
@@ -120,6 +122,24 @@ async def test_a_dead_gpu_process_is_503_before_the_first_byte_and_comes_back(en
     assert int(error.value.response.headers["retry-after"]) >= 1
     wait_for("an answer of the restarted process", lambda: _answers(ask))
     assert await live_requests(endless, key) == 0
+
+
+async def test_a_stream_that_outlives_the_service_ends_with_an_error_and_is_settled(
+    tmp_path: Path, endless_model: Path
+) -> None:
+    with serving(tmp_path / "data", "--model", str(endless_model)) as service:
+        stream = begin(service.client(), extra_headers={"Penstock-Delivery": "relay"})
+        first = next(iter(stream))
+        service.process.send_signal(signal.SIGINT)
+        with pytest.raises(openai.APIError) as error:
+            list(stream)
+        assert error.value.code in ("edge_stopping", "gpu_stopping")
+        assert service.process.wait(60) == 0
+        record = await record_of(service, first)
+        assert record.outcome == "cancelled"
+        assert not record.provisional
+        assert record.usage.completion_tokens > 0
+        assert "Traceback" not in service.logs()
 
 
 def _answers(ask: Any) -> bool:

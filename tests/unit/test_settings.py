@@ -72,6 +72,8 @@ def test_what_is_missing_is_named(
         (GpuSettings, "PENSTOCK_LEASE_S", "inf"),
         (EdgeSettings, "PENSTOCK_GPU_URL", "127.0.0.1:9000"),
         (EdgeSettings, "PENSTOCK_GPU_URL", "http://"),
+        (EdgeSettings, "PENSTOCK_LEDGER_URL", "postgres://user:c2hvcnRzZWNyZXQ@place"),
+        (GpuSettings, "PENSTOCK_LEDGER_URL", "sqlite:///"),
         (EdgeSettings, "PENSTOCK_GPU_PUBLIC_URL", "https://gpu.example?ticket=1"),
     ],
 )

@@ -49,19 +49,26 @@ __all__ = [
     "Usage",
     "UsageRecord",
     "UsageRow",
+    "check_url",
     "open_ledger",
 ]
+
+
+def check_url(url: str) -> str:
+    """The URL, where it names a ledger that `open_ledger` can open. Raises ValueError."""
+    scheme, _, rest = url.partition("://")
+    if scheme != "sqlite" or not rest.startswith("/") or rest == "/":
+        raise ValueError(f"{scheme[:32]!r} names no ledger; use sqlite:///PATH")
+    return url
 
 
 async def open_ledger(url: str) -> Ledger:
     """Open the ledger that `url` names, made or migrated where needed.
 
     `sqlite:///PATH` is the embedded one: a file on this machine, for any number of its processes.
-    Raises ValueError for another scheme, LedgerUnavailable where the store cannot be opened.
+    Raises ValueError for another URL, LedgerUnavailable where the store cannot be opened.
     """
-    scheme, _, rest = url.partition("://")
-    if scheme == "sqlite" and rest.startswith("/"):
-        from penstock.ledger.sqlite import SqliteLedger  # noqa: PLC0415 (the edge on Lambda has no SQLAlchemy)
+    path = check_url(url).removeprefix("sqlite:///")
+    from penstock.ledger.sqlite import SqliteLedger  # noqa: PLC0415 (the edge on Lambda has no SQLAlchemy)
 
-        return await SqliteLedger.open(rest.removeprefix("/"))
-    raise ValueError(f"{scheme or 'an empty URL'!r} names no ledger; use sqlite:///PATH")
+    return await SqliteLedger.open(path)

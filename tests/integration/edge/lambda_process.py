@@ -3,6 +3,7 @@
 Reads events from standard input and writes answers to standard output, one JSON value a line; the
 function's own output goes to standard error. An answer is {"response": ..., "kept": ...}, where `kept`
 tells the resources that live on between invocations. The first line says what the import has loaded.
+With LEDGER_CRASHES set, every use of the ledger raises an error of that text, which nothing foresees.
 Run as a program by test_handler.py.
 """
 
@@ -26,12 +27,18 @@ def main() -> None:
 
     answer(sorted(name for name in HEAVY if name in sys.modules))
     edge = handler.app.state.edge  # type: ignore[attr-defined]
+    if reason := os.environ.get("LEDGER_CRASHES"):
+        edge.ledger = lambda: _crash(reason)
     for line in sys.stdin:
         context: Any = SimpleNamespace(aws_request_id="c6af9ac6-7b61-11e6-9a41-93e8deadbeef", function_name="edge")
         response = handler(json.loads(line), context)
         answer({"response": response, "kept": [id(edge._ledger), id(edge._http)]})
     sys.stderr.flush()
     os._exit(0)  # as Lambda ends a container: without any clean-up
+
+
+async def _crash(reason: str) -> None:
+    raise RuntimeError(reason)
 
 
 if __name__ == "__main__":

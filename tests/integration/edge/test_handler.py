@@ -176,7 +176,7 @@ async def test_health_opens_nothing(start: Callable[..., Awaitable[Function]]) -
 async def test_a_crash_is_a_500_that_tells_nothing_and_the_next_invocation_works(
     start: Callable[..., Awaitable[Function]],
 ) -> None:
-    function = await start(PENSTOCK_LEDGER_URL="unheard-of://user:hush@place")
+    function = await start(LEDGER_CRASHES="unheard-of: hush")
     for shape in SHAPES:
         crash = await function.invoke(shape, Sent("GET", "/v1/models", function.owner.bearer))
         assert (crash.status, crash.json["error"]["code"]) == (500, "internal_error"), shape

@@ -152,12 +152,22 @@ async def test_a_client_that_left_is_logged_and_not_answered() -> None:
     assert [line["status"] for line in answer.lines] == [499]
 
 
-async def test_a_cancelled_request_is_logged_and_stays_cancelled() -> None:
+async def test_a_request_that_the_end_of_the_process_cancels_is_a_503() -> None:
     async def cancelled(scope: Scope, receive: Receive, send: Send) -> None:
         raise asyncio.CancelledError
 
-    answer = await exchange(cancelled, raises=asyncio.CancelledError)
-    assert len(answer.lines) == 1
+    answer = await exchange(cancelled)
+    assert answer.status == 503
+    assert answer.lines[0]["error"] == "edge_stopping"
+
+
+async def test_an_answer_that_was_begun_is_not_begun_again_when_it_is_cancelled() -> None:
+    async def cancelled(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise asyncio.CancelledError
+
+    answer = await exchange(cancelled)
+    assert len(answer.sent) == len(answer.lines) == 1
 
 
 async def test_what_is_not_http_passes() -> None:
