@@ -22,7 +22,7 @@ from functions.edge.openapi import describe
 from functions.edge.policies import check, follow
 from functions.edge.routes import chat, docs, health, models, usage
 from penstock import __version__
-from penstock.errors import ApiError, BadRequest, MethodNotAllowed, NotFound, Unavailable
+from penstock.errors import ApiError, Unavailable, routing_error
 from penstock.ledger import LedgerUnavailable
 from penstock.logs import configure_logs
 from penstock.settings import EdgeSettings, read_settings
@@ -90,13 +90,8 @@ async def _refuse(request: Request, error: Exception) -> Response:
 async def _refuse_http(request: Request, error: Exception) -> Response:
     """Starlette's own refusals, of the router, in the envelope."""
     assert isinstance(error, HTTPException)  # noqa: S101
-    if error.status_code == 404:
-        return await _refuse(request, NotFound("There is no such route."))
-    if error.status_code == 405:
-        allowed = (error.headers or {}).get("Allow", "")
-        refusal = MethodNotAllowed(f"This route takes {allowed}, not {request.method}.", headers={"Allow": allowed})
-        return await _refuse(request, refusal)
-    return await _refuse(request, BadRequest("The request is malformed."))
+    allowed = (error.headers or {}).get("Allow", "")
+    return await _refuse(request, routing_error(error.status_code, request.method, allowed))
 
 
 async def _refuse_ledger(request: Request, _: Exception) -> Response:

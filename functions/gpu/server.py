@@ -21,7 +21,7 @@ from functions.gpu.health import Health
 from functions.gpu.journal import Journal
 from functions.gpu.lifespan import Lifespan
 from functions.gpu.process import Process
-from penstock.errors import ApiError, BadRequest, MethodNotAllowed, NotFound
+from penstock.errors import ApiError, routing_error
 from penstock.ledger import Ledger
 from penstock.settings import GpuSettings
 
@@ -51,10 +51,5 @@ async def _refuse(request: Request, error: Exception) -> Response:
 async def _refuse_http(request: Request, error: Exception) -> Response:
     """Starlette's own refusals, of the router, in the envelope."""
     assert isinstance(error, HTTPException)  # noqa: S101
-    if error.status_code == 404:
-        return await _refuse(request, NotFound("There is no such route."))
-    if error.status_code == 405:
-        allowed = (error.headers or {}).get("Allow", "")
-        message = f"This route takes {allowed}, not {request.method}."
-        return await _refuse(request, MethodNotAllowed(message, headers={"Allow": allowed}))
-    return await _refuse(request, BadRequest("The request is malformed."))
+    allowed = (error.headers or {}).get("Allow", "")
+    return await _refuse(request, routing_error(error.status_code, request.method, allowed))

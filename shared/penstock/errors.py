@@ -140,3 +140,12 @@ class Unavailable(ApiError):
 
     def __init__(self, message: str, *, retry_after: int = 5, code: str | None = None) -> None:
         super().__init__(message, code=code, headers={"Retry-After": str(retry_after)})
+
+
+def routing_error(status: int, method: str, allowed: str) -> ApiError:
+    """What a router refuses before any route has its turn: its 404, its 405, or a malformed request."""
+    if status == 404:
+        return NotFound("There is no such route.")
+    if status == 405:
+        return MethodNotAllowed(f"This route takes {allowed}, not {method}.", headers={"Allow": allowed})
+    return BadRequest("The request is malformed.")
