@@ -101,12 +101,30 @@ class Terminal:
         """Read until the words are there; what stood before them."""
         end = time.monotonic() + PATIENCE
         while words not in self._seen:
-            readable, _, _ = select.select([self._screen], [], [], end - time.monotonic())
-            assert readable, f"waited in vain for {words!r} after {self._seen!r}"
-            text = os.read(self._screen, 4096).decode()
-            self._seen += re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", text)
+            assert self._read(end - time.monotonic()), f"waited in vain for {words!r} after {self._seen!r}"
         before, _, self._seen = self._seen.partition(words)
         return before
+
+    def interrupt(self, words: str) -> None:
+        """Press Ctrl-C at a prompt until the words are there.
+
+        Between showing its prompt and waiting for input, Python's `input` is deaf to a signal.
+        """
+        end = time.monotonic() + PATIENCE
+        while words not in self._seen:
+            assert time.monotonic() < end, f"waited in vain for {words!r} after {self._seen!r}"
+            self.process.send_signal(signal.SIGINT)
+            while words not in self._seen and self._read(1):
+                pass
+        self.see(words)
+
+    def _read(self, within: float) -> bool:
+        """Read what there is, waiting a while for it; whether there was any."""
+        if not select.select([self._screen], [], [], max(within, 0))[0]:
+            return False
+        text = os.read(self._screen, 4096).decode()
+        self._seen += re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", text)
+        return True
 
     def ask(self, text: str) -> str:
         """Ask at the next prompt; what stood before it."""
@@ -160,8 +178,7 @@ def test_ctrl_c_stops_the_answer_and_not_the_conversation() -> None:
         shell.ask("b")
         shell.see("end\n")
         shell.see("> ")
-        shell.process.send_signal(signal.SIGINT)
-        shell.see("Ctrl-D or /exit leaves.")
+        shell.interrupt("Ctrl-D or /exit leaves.")
         shell.ask("/exit")
     assert api.messages(1) == ["a", "an answer without …", "b"]
 
