@@ -380,7 +380,7 @@ HELD_OUT: dict[str, tuple[str, ...]] = {
         "Please remind me of my name.",
     ),
     "smalltalk.not_told": ("Have you kept track of my name?", "Could you recall which name I gave?"),
-    "smalltalk.echo": ("I would ask you to say {words}", "Kindly say {words}", "Kindly repeat {words}"),
+    "smalltalk.echo": ("I would kindly ask you to say {words}", "Kindly say {words}", "Kindly repeat {words}"),
     "story.joke": (
         "Have you prepared a joke for us?",
         "Any jokes you could share with us?",

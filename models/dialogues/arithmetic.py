@@ -83,7 +83,7 @@ TOPICS = (
     _sum("plus"),
     _sum("minus"),
     _sum("times"),
-    Topic("arithmetic.big", _BIG, (_REFUSAL,), _too_big, _SHAPES, share=0.7),
+    Topic("arithmetic.big", _BIG, (_REFUSAL,), _too_big, _SHAPES, share=1.5),
     Topic("arithmetic.hard", _HARD, (_REFUSAL,), _too_hard, _SHAPES, share=0.7),
     Topic("arithmetic.times_big", _TIMES, (_REFUSAL,), _times_big, _SHAPES, share=0.7),
 )

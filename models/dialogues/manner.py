@@ -15,6 +15,8 @@ _CORPUS = Corpus.read("manner")
 OPENERS = _CORPUS.strings("openers")
 CLOSERS = _CORPUS.strings("closers")
 LOOSE = _CORPUS.strings("loose")
+_PROPER = {word.lower(): word for word in _CORPUS.strings("proper")}
+_PROPERLY = re.compile(r"(?<![\w./-])(?:" + "|".join(sorted(_PROPER, key=len, reverse=True)) + r")(?![\w-]|\.\w)")
 _JOINTS = (", ", ": ", ". ", " ", " - ", "! ")
 _ENDS = ("?", "?", "?", "", "", ".", "!", "??", " ?", "...")
 _WORD = re.compile(r"\{[^}]*\}|[A-Za-z]{5,}")
@@ -54,12 +56,17 @@ def dress(core: str, rng: Random) -> str:
     return text + rng.choice(_ENDS)
 
 
+def properly(text: str) -> str:
+    """The text with the capitals that names and abbreviations have."""
+    return _PROPERLY.sub(lambda word: _PROPER[word[0]], text)
+
+
 def case(text: str, rng: Random) -> str:
-    """Sentence case mostly, then lower case, as written, and now and then shouted; slots in braces survive."""
+    """With capitals mostly, then in lower case, as written, and now and then shouted; slots in braces survive."""
     chance = rng.random()
-    if chance < 0.55:
-        return re.sub(r"^[a-z]", lambda first: first[0].upper(), text)
-    if chance < 0.85:
+    if chance < 0.6:
+        return re.sub(r"^[a-z]", lambda first: first[0].upper(), properly(text))
+    if chance < 0.88:
         return _outside_slots(text, lower=True)
     return text if chance < 0.99 else _outside_slots(text, lower=False)
 

@@ -13,7 +13,13 @@ def _topic(name: str, corpus: Corpus) -> Topic:
     frames = tuple(frame.replace("{x}", thing) for frame in ASKED) if thing else ()
     # What is particular to a thing is asked about half as often as all the frames together.
     often = max(1, len(frames) // (2 * len(more)))
-    return Topic(f"service.{name}", frames + more * often, (corpus.string("answer"),), thing=thing)
+    return Topic(
+        f"service.{name}",
+        frames + more * often,
+        (corpus.string("answer"),),
+        share=corpus.number("share", 1),
+        thing=thing,
+    )
 
 
 TOPICS = tuple(_topic(name, corpus) for name, corpus in _CORPUS.tables("topics").items())

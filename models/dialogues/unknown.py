@@ -4,6 +4,7 @@ The shapes share their beginnings with the questions it does know ("what is …"
 that the model learns to look at the thing asked about and not at the shape.
 """
 
+import re
 from random import Random
 
 from models.dialogues.corpus import Corpus
@@ -38,11 +39,13 @@ _SHAPES = (*(frame for frame in ASKED if frame not in _NOT_OF_HERE), *_CORPUS.st
 
 
 def _plain(rng: Random) -> str:
-    return rng.choice(THINGS) if rng.random() < 0.8 else rng.choice(("", "the ", "a ")) + made_up(rng, 2, 3)
+    known = rng.random() < 0.8
+    thing = rng.choice(THINGS) if known else rng.choice(("", "the ", "a ")) + made_up(rng, 2, 3)
+    return thing if rng.random() < 0.75 else " ".join(map(str.capitalize, thing.split()))
 
 
 def _bare(thing: str) -> str:
-    return thing.removeprefix("the ").removeprefix("an ").removeprefix("a ")
+    return re.sub("^(the|an?) ", "", thing, flags=re.IGNORECASE)
 
 
 def _fill(rng: Random) -> Filling:

@@ -24,9 +24,9 @@ class Corpus:
         """One string."""
         return str(self._table[key])
 
-    def number(self, key: str) -> float:
-        """One number."""
-        return float(self._table[key])
+    def number(self, key: str, default: float | None = None) -> float:
+        """One number; without a default it must be there."""
+        return float(self._table[key] if default is None else self._table.get(key, default))
 
     def pairs(self, key: str) -> dict[str, str]:
         """A table of strings, in the order of the file."""
