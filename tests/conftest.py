@@ -1,11 +1,17 @@
 """What every test stands on: the policy on skips, asyncio under anyio, and hypothesis without a stopwatch."""
 
+import os
+
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.skips import pytest_make_collect_report, pytest_runtest_makereport
 
 __all__ = ["anyio_backend", "pytest_make_collect_report", "pytest_runtest_makereport"]
+
+# One torch thread in each process, here and in what the tests start: several at a time share the cores, and
+# threads that wait for one another by spinning slow each other down many times over.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # A timing never decides a test. Under CI, hypothesis's own profile also makes its choices repeatable.
 settings.register_profile("penstock", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -102,7 +102,7 @@ def serving(data: Path, *options: str, **settings: str) -> Iterator[Service]:
     """`penstock serve` for as long as the block runs; `settings` go into its environment."""
     output = data.parent / f"{data.name}.out"
     command = [PENSTOCK, "serve", "--port", "0", "--data", str(data), *options]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", **settings}
+    environment = {**os.environ, **settings}
     with output.open("wb") as stream:
         process = subprocess.Popen(command, stdout=stream, stderr=stream, cwd=ROOT, env=environment)
     clients: list[OpenAI] = []
