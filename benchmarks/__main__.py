@@ -7,11 +7,15 @@ from functools import partial
 
 from rich.console import Console
 
-from benchmarks.edge.measure import measure
+from benchmarks.edge.measure import measure as measure_edge
 from benchmarks.failure import BenchmarkFailed
+from benchmarks.ledger.measure import measure as measure_ledger
 from benchmarks.report import Report
 
-_BENCHMARKS: dict[str, Callable[[bool, Callable[[str], None]], Report]] = {"edge": measure}
+_BENCHMARKS: dict[str, Callable[[bool, Callable[[str], None]], Report]] = {
+    "edge": measure_edge,
+    "ledger": measure_ledger,
+}
 
 
 def main() -> None:

@@ -115,6 +115,8 @@ def _shown(cell: Cell, column: Column) -> str:
         return f"{_number(cell.median)}{column.suffix} ({_number(cell.low)}..{_number(cell.high)})"
     if cell is None:
         return "-"
+    if isinstance(cell, int):
+        return f"{cell:,}{column.suffix}"  # a count, which is exact
     return cell if isinstance(cell, str) else f"{_number(cell)}{column.suffix}"
 
 

@@ -1,13 +1,32 @@
-"""What every test stands on: the policy on skips, asyncio under anyio, and hypothesis without a stopwatch."""
+"""What every test stands on: the policy on skips, asyncio under anyio, the servers that tests may ask for, and
+hypothesis without a stopwatch."""
 
 import os
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.servers.fixtures import (
+    dynalite_server,
+    dynamodb,
+    dynamodb_faults,
+    dynamodb_proxy,
+    dynamodb_server,
+    dynamodb_url,
+)
 from tests.skips import pytest_make_collect_report, pytest_runtest_makereport
 
-__all__ = ["anyio_backend", "pytest_make_collect_report", "pytest_runtest_makereport"]
+__all__ = [
+    "anyio_backend",
+    "dynalite_server",
+    "dynamodb",
+    "dynamodb_faults",
+    "dynamodb_proxy",
+    "dynamodb_server",
+    "dynamodb_url",
+    "pytest_make_collect_report",
+    "pytest_runtest_makereport",
+]
 
 # One torch thread in each process, here and in what the tests start: several at a time share the cores, and
 # threads that wait for one another by spinning slow each other down many times over.

@@ -1,6 +1,6 @@
 """The edge's app: FastAPI over a list of routes, each behind the first of the policies.
 
-    authenticate -> validate -> admit -> dispatch          (functions.edge.policies.POLICIES)
+    authenticate -> validate -> recall -> admit -> dispatch          (functions.edge.policies.POLICIES)
 
 A route that is not in ROUTES does not exist; one whose policies are not in order does not start.
 """
@@ -14,14 +14,17 @@ from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match
 
 from functions.edge.boundary import Boundary, error_response
 from functions.edge.edge import Edge
 from functions.edge.exchange import Exchange, Route
 from functions.edge.openapi import describe
 from functions.edge.policies import check, follow
-from functions.edge.routes import chat, docs, health, models, usage
+from functions.edge.routes import admin, chat, docs, health, models, usage
+from functions.edge.routes.admin.resource import api_error
 from penstock import __version__
+from penstock.administration import AdministrationError
 from penstock.errors import ApiError, Unavailable, routing_error
 from penstock.ledger import LedgerUnavailable
 from penstock.logs import configure_logs
@@ -32,6 +35,7 @@ ROUTES: tuple[Route, ...] = (
     models.LIST,
     models.RETRIEVE,
     usage.USAGE,
+    *admin.ROUTES,
     health.HEALTH,
     health.READY,
     docs.DOCS,
@@ -56,6 +60,7 @@ def create_app(settings: EdgeSettings | None = None) -> FastAPI:
             ApiError: _refuse,
             HTTPException: _refuse_http,
             LedgerUnavailable: _refuse_ledger,
+            AdministrationError: _refuse_administration,
         },
     )
     app.state.edge = edge
@@ -75,7 +80,7 @@ async def _lifespan(edge: Edge, _: FastAPI) -> AsyncIterator[None]:
 def _endpoint(edge: Edge, route: Route) -> Callable[[Request], Coroutine[Any, Any, Response]]:
     async def endpoint(request: Request) -> Response:
         passage = request.scope["penstock"]
-        exchange = Exchange(edge, request, passage["request_id"], passage["facts"])
+        exchange = Exchange(edge, request, route, passage["request_id"], passage["facts"])
         return await follow(route, exchange)
 
     return endpoint
@@ -90,9 +95,19 @@ async def _refuse(request: Request, error: Exception) -> Response:
 async def _refuse_http(request: Request, error: Exception) -> Response:
     """Starlette's own refusals, of the router, in the envelope."""
     assert isinstance(error, HTTPException)  # noqa: S101
-    allowed = (error.headers or {}).get("Allow", "")
-    return await _refuse(request, routing_error(error.status_code, request.method, allowed))
+    return await _refuse(request, routing_error(error.status_code, request.method, _allowed(request)))
+
+
+def _allowed(request: Request) -> str:
+    """The methods of all routes that have this path: each route of the router knows only its own."""
+    matching = (route for route in request.app.router.routes if route.matches(request.scope)[0] is not Match.NONE)
+    return ", ".join(sorted(method for route in matching for method in route.methods))
 
 
 async def _refuse_ledger(request: Request, _: Exception) -> Response:
     return await _refuse(request, Unavailable("The ledger cannot be reached.", code="ledger_unavailable"))
+
+
+async def _refuse_administration(request: Request, error: Exception) -> Response:
+    assert isinstance(error, AdministrationError)  # noqa: S101 (by registration)
+    return await _refuse(request, api_error(error))

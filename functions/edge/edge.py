@@ -1,4 +1,5 @@
-"""What every request at the edge shares: settings, the table of models, the ledger, the way to the GPU.
+"""What every request at the edge shares: settings, the table of models, the ledger, the way to the GPU, and
+what the process remembers of those who call.
 
 Opened on first use and not at start, so that a Lambda which only answers `/health` opens nothing, and so
 that no start-up hook is needed where there is none (Mangum's lifespan is off).
@@ -8,7 +9,10 @@ import asyncio
 
 import aiohttp
 
-from penstock.ledger import Ledger, open_ledger
+from functions.edge.buckets import Buckets
+from functions.edge.lookups import Lookups
+from functions.edge.refusals import Refusals
+from penstock.ledger import Caller, Ledger, Switch, open_ledger
 from penstock.models import read_models
 from penstock.settings import EdgeSettings
 from penstock.ticket import TicketKeys
@@ -16,6 +20,9 @@ from penstock.ticket import TicketKeys
 CONNECT_TIMEOUT = 10  # seconds
 # Shorter than the GPU process keeps an idle connection, so that a request never meets one just closed.
 IDLE_CONNECTION = 4  # seconds
+CALLERS = 10_000  # whose key is remembered
+ADDRESSES = 10_000  # whose wrong keys are counted
+FAILURES = 60  # of an address at once, and in a minute
 
 
 class Edge:
@@ -25,6 +32,12 @@ class Edge:
         self.settings = settings
         self.models = read_models(settings.config)
         self.tickets = TicketKeys.parse(settings.ticket_keys.get_secret_value())
+        # What the ledger says of a key by its id, and of everybody (the empty name).
+        self.callers: Lookups[Caller | None] = Lookups(self._caller, keep_s=settings.caller_cache_s, most=CALLERS)
+        self.switches: Lookups[Switch] = Lookups(self._switch, keep_s=settings.caller_cache_s, most=1)
+        self.failures = Buckets(burst=FAILURES, per_second=FAILURES / 60, most=ADDRESSES)
+        self.refusals = Refusals()
+        self.unattended = asyncio.Semaphore(settings.relay_connections)
         self._opening = asyncio.Lock()
         self._ledger: Ledger | None = None
         self._http: aiohttp.ClientSession | None = None
@@ -48,6 +61,12 @@ class Edge:
                 auto_decompress=False,
             )
         return self._http
+
+    async def _caller(self, key_id: str) -> Caller | None:
+        return await (await self.ledger()).caller(key_id)
+
+    async def _switch(self, _: str) -> Switch:
+        return await (await self.ledger()).switch()
 
     async def close(self) -> None:
         """Let go of all connections."""

@@ -11,12 +11,18 @@ from penstock.errors import UpstreamFailed
 MAX_EVENT = 1 << 20  # bytes
 
 _END = b"\n\n"
-_LAST = (b"data: [DONE]", b'data: {"error"')
+_ERROR = b'data: {"error"'
+_LAST = (b"data: [DONE]", _ERROR)
 
 
 def broke_off() -> UpstreamFailed:
     """The error of an answer that ended before its end."""
     return UpstreamFailed("The GPU process broke off in the middle of the answer.")
+
+
+def ends_with_error(events: bytes) -> bool:
+    """Whether the last of some whole events is an error."""
+    return events.removesuffix(_END).rpartition(_END)[2].startswith(_ERROR)
 
 
 async def whole_events(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:

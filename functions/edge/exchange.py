@@ -3,16 +3,20 @@
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from functions.edge.edge import Edge
+from penstock.admission import Demand
 from penstock.clock import now_ms
 from penstock.ledger import Caller, Lease, LedgerUnavailable
 from penstock.models import ServedModel
 from penstock.schemas import ChatRequest
+
+if TYPE_CHECKING:
+    from functions.edge.attempt import Attempt
 
 
 @dataclass(slots=True)
@@ -21,13 +25,20 @@ class Exchange:
 
     edge: Edge
     request: Request
+    route: "Route"
     request_id: str
     facts: dict[str, Any]  # goes into the log line: ids and counts, never content
     caller: Caller = field(init=False)  # set by authenticate
-    body: bytes = field(init=False)  # set by validate, as are the next two
+    body: bytes = field(init=False)  # set by validate, as are the next three
     call: ChatRequest = field(init=False)
     model: ServedModel = field(init=False)
+    delivery: str = field(init=False)  # "relay" or "direct"
+    attempt: "Attempt | None" = None  # set by recall, where the answer is to be kept
     lease: Lease = field(init=False)  # set by admit
+
+    def demand(self) -> Demand:
+        """What the request asks for."""
+        return Demand(self.call.prompt_bytes, len(self.call.messages), self.call.limit)
 
     async def give_back(self) -> None:
         """Release the lease where the GPU process never took it up. Safe to call at any time.
@@ -55,6 +66,7 @@ class Route:
     path: str
     answer: Answer
     policies: tuple[Policy, ...] = ()
+    group: str = ""  # of routes, which a key's scope may name
     public: str = ""
     summary: str = ""
     openapi: Mapping[str, Any] = field(default_factory=dict)

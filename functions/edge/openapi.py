@@ -5,12 +5,23 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from starlette.responses import Response
 
 from functions.edge.exchange import Route
 from penstock import __version__
 from penstock.schemas import ChatRequest
+from penstock.schemas.admin import (
+    AccountChange,
+    AccountRequest,
+    KeyChange,
+    KeyRequest,
+    RotateRequest,
+    SwitchRequest,
+)
+
+_REQUESTS = (ChatRequest, AccountRequest, AccountChange, KeyRequest, KeyChange, RotateRequest, SwitchRequest)
 
 _ERROR = {
     "type": "object",
@@ -50,6 +61,16 @@ def describe(route: Route) -> dict[str, Any]:
     }
 
 
+def request_body(kind: type[BaseModel]) -> dict[str, Any]:
+    """What a route says of its body; `kind` is one of those that the description holds."""
+    return {
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": {"$ref": _ref(kind.__name__)}}},
+        }
+    }
+
+
 def document(app: FastAPI) -> dict[str, Any]:
     """The whole description, as OpenAPI 3.1. Made once: it takes some milliseconds, and anybody may ask for it."""
     if app.openapi_schema is None:
@@ -64,7 +85,7 @@ def _made(app: FastAPI) -> dict[str, Any]:
         summary="An OpenAI-compatible inference API of one's own.",
         routes=app.routes,
     )
-    _, requests = models_json_schema([(ChatRequest, "validation")], ref_template=_ref("{model}"))
+    _, requests = models_json_schema([(kind, "validation") for kind in _REQUESTS], ref_template=_ref("{model}"))
     components = openapi.setdefault("components", {})
     components.setdefault("schemas", {}).update(requests["$defs"], Error=_ERROR)
     components["securitySchemes"] = _KEYS

@@ -3,30 +3,27 @@
 Until the GPU's status is known nothing is committed, so that its errors keep their status; a stream that
 has heard nothing for `heartbeat_after_s` is begun all the same and kept alive with comments. A cold Modal
 Server answers 503 at once: it is asked again, under the same lease, until the start-up budget is spent.
-A client that goes takes the request to the GPU with it.
+A client that goes takes the request to the GPU with it (see `departure`).
 
 The lease of a request that failed here is given back by who holds it: by `admit` until the answer is
 begun, by the stream after. Both are safe: the ledger releases no lease that the GPU has claimed.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
-from typing import TypeVar
 from urllib.parse import quote
 
 import aiohttp
 import orjson
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
 
-from functions.edge.boundary import stopping
+from functions.edge.departure import departure, unless
 from functions.edge.edge import CONNECT_TIMEOUT
-from functions.edge.events import broke_off, whole_events
+from functions.edge.events import broke_off
 from functions.edge.exchange import Exchange
+from functions.edge.relayed_stream import RelayedStream, end
 from functions.edge.upstream_error import read_error
-from penstock.errors import ApiError, Unavailable, UpstreamFailed
-from penstock.schemas.completion import comment, error_event
+from penstock.errors import Unavailable, UpstreamFailed
 
 # Between two parts of an answer; the GPU process itself sends a comment every few seconds.
 STREAM_SILENCE = 120  # seconds
@@ -35,8 +32,6 @@ MAX_ANSWER = 64 << 20  # bytes
 FIRST_RETRY = 0.25  # seconds; doubles up to LAST_RETRY
 LAST_RETRY = 2.0  # seconds
 WARM_WITHIN = 2  # seconds
-
-T = TypeVar("T")
 
 
 class Relay:
@@ -61,7 +56,7 @@ class Relay:
 
     async def answer(self) -> Response:
         """The GPU's answer: whole, or a stream that begins now. Raises ApiError, ClientDisconnect."""
-        gone = asyncio.create_task(_gone(self._exchange.request))
+        gone = asyncio.create_task(departure(self._exchange))
         opening = asyncio.create_task(self._open())
         try:
             if self._exchange.call.stream:
@@ -75,11 +70,11 @@ class Relay:
                 elif gone.done():
                     raise ClientDisconnect
                 return RelayedStream(self._exchange, opening, gone)
-            answer = await _unless(gone, _whole(opening))
+            answer = await unless(gone, _whole(opening))
         except BaseException:
-            await _end(opening, gone)
+            await end(opening, gone)
             raise
-        await _end(opening, gone)
+        await end(opening, gone)
         return answer
 
     async def _open(self) -> aiohttp.ClientResponse:
@@ -115,8 +110,13 @@ class Relay:
     async def _post(self) -> aiohttp.ClientResponse:
         url = f"{self._base}{self._exchange.request.url.path}"
         silence = STREAM_SILENCE + self._budget if self._exchange.call.stream else WHOLE_ANSWER
-        # `connect` bounds the wait for a free connection as well.
-        timeout = aiohttp.ClientTimeout(connect=self._budget, sock_connect=CONNECT_TIMEOUT, sock_read=silence)
+        attempt = self._exchange.attempt
+        timeout = aiohttp.ClientTimeout(
+            total=None if attempt is None else attempt.remaining(),
+            connect=self._budget,  # the wait for a free connection is in it
+            sock_connect=CONNECT_TIMEOUT,
+            sock_read=silence,
+        )
         return await self._http.post(
             url, data=self._exchange.body, headers=self._headers, timeout=timeout, allow_redirects=False
         )
@@ -127,61 +127,6 @@ class Relay:
             response.close()
             raise _not_an_answer()
         return response
-
-
-class RelayedStream(Response):
-    """The GPU's events, passed on one whole event at a time."""
-
-    media_type = "text/event-stream"
-
-    def __init__(
-        self, exchange: Exchange, opening: "asyncio.Task[aiohttp.ClientResponse]", gone: "asyncio.Task[None]"
-    ) -> None:
-        super().__init__(headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"})
-        del self.headers["content-length"]
-        self._exchange = exchange
-        self._opening = opening
-        self._gone = gone
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the stream, until it ends or the client goes.
-
-        Cancelled is the end of the process: the task ends here too, but not without a word to the client.
-        """
-        try:
-            await _unless(self._gone, self._pass_on(send))
-        except asyncio.CancelledError:
-            await self._fail(stopping(), send)
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
-        except BaseException:
-            await asyncio.shield(self._exchange.give_back())
-            raise
-        finally:
-            await _end(self._opening, self._gone)
-
-    async def _pass_on(self, send: Send) -> None:
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        try:
-            async for part in self._parts():
-                await send({"type": "http.response.body", "body": part, "more_body": True})
-        except ApiError as error:
-            await self._fail(error, send)
-        except (aiohttp.ClientError, TimeoutError):
-            await self._fail(broke_off(), send)
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-    async def _parts(self) -> AsyncIterator[bytes]:
-        every = self._exchange.edge.settings.heartbeat_every_s
-        while not self._opening.done():
-            yield comment("waiting for the model")
-            await asyncio.wait({self._opening}, timeout=every)
-        async for events in whole_events(self._opening.result().content.iter_any()):
-            yield events
-
-    async def _fail(self, error: ApiError, send: Send) -> None:
-        self._exchange.facts.update(error=error.code)
-        await send({"type": "http.response.body", "body": error_event(error.envelope()), "more_body": True})
-        await self._exchange.give_back()
 
 
 async def _whole(opening: "asyncio.Task[aiohttp.ClientResponse]") -> Response:
@@ -208,31 +153,3 @@ def _is_object(body: bytearray) -> bool:
 
 def _not_an_answer() -> UpstreamFailed:
     return UpstreamFailed("The GPU process sent something that is not an answer.")
-
-
-async def _gone(request: Request) -> None:
-    """Ends when the client has gone. Behind Mangum, which cannot know, it never does."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-
-
-async def _unless(gone: "asyncio.Task[None]", work: Awaitable[T]) -> T:
-    """The work's result; where the client goes first, the work is cancelled and ClientDisconnect raised."""
-    task = asyncio.ensure_future(work)
-    try:
-        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            raise ClientDisconnect
-        return task.result()
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-async def _end(opening: "asyncio.Task[aiohttp.ClientResponse]", gone: "asyncio.Task[None]") -> None:
-    """End both tasks, and the connection to the GPU with them."""
-    opening.cancel()
-    gone.cancel()
-    results = await asyncio.gather(opening, gone, return_exceptions=True)
-    if isinstance(results[0], aiohttp.ClientResponse):
-        results[0].close()

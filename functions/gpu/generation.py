@@ -8,22 +8,14 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from enum import StrEnum
 from types import TracebackType
 from typing import Self
 
 from functions.gpu.engine import Engine, EngineError, Event, Finished
+from functions.gpu.settlement import Outcome
 from functions.gpu.tenure import Tenure
 from functions.gpu.work import Work
 from penstock.ledger import Usage
-
-
-class Outcome(StrEnum):
-    """How a generation ended, as its usage record says it."""
-
-    COMPLETED = "completed"
-    CANCELLED = "cancelled"  # the client went, or the process is stopping
-    ERROR = "error"
 
 
 class Generation:

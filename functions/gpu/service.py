@@ -6,7 +6,7 @@ engine and the ledger.
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AsyncExitStack, contextmanager, suppress
 from pathlib import Path
 
 import structlog
@@ -14,6 +14,7 @@ import structlog
 from functions.gpu.bookkeeper import Bookkeeper
 from functions.gpu.engine import Engine, load_engine
 from functions.gpu.gate import Gate
+from functions.gpu.spool import Spool
 from functions.gpu.tenure import Tenure
 from penstock.clock import now_ms
 from penstock.errors import Unavailable
@@ -23,7 +24,6 @@ from penstock.settings import GpuSettings
 from penstock.ticket import TicketKeys
 
 SHUTDOWN_GRACE_S = 10.0  # for running requests, and as much again for their settlements
-EXPIRE_EVERY_S = 30.0
 
 log = structlog.get_logger()
 
@@ -31,16 +31,18 @@ log = structlog.get_logger()
 class Service:
     """One process's service of one model."""
 
-    def __init__(self, settings: GpuSettings, model: ServedModel, engine: Engine, ledger: Ledger) -> None:
+    def __init__(
+        self, settings: GpuSettings, model: ServedModel, engine: Engine, ledger: Ledger, spool: Spool | None
+    ) -> None:
         self.settings = settings
         self.model = model
         self.engine = engine
         self._ledger = ledger
         self.gate = Gate(TicketKeys.parse(settings.ticket_keys.get_secret_value()), model.name)
-        self.bookkeeper = Bookkeeper(ledger)
+        self.bookkeeper = Bookkeeper(ledger, spool)
         self._open = True
         self._requests: set[asyncio.Task[object]] = set()
-        self._expiring = asyncio.create_task(self._expire())
+        self._expiring = asyncio.create_task(self._expire()) if settings.expire_every_s else None
 
     def check(self) -> None:
         """Raises Unavailable where no request is taken."""
@@ -71,7 +73,8 @@ class Service:
     async def close(self) -> None:
         """Take no more requests, let the running ones end or end them, settle them, let go of everything."""
         self._open = False
-        self._expiring.cancel()
+        if self._expiring is not None:
+            self._expiring.cancel()
         await self._end_requests()
         await self.bookkeeper.close(SHUTDOWN_GRACE_S)
         await self.engine.close()
@@ -91,24 +94,27 @@ class Service:
             with suppress(LedgerUnavailable):
                 while closed := await self._ledger.expire(now_ms()):
                     log.info("leases_expired", count=len(closed))
-            await asyncio.sleep(EXPIRE_EVERY_S)
+            await asyncio.sleep(self.settings.expire_every_s)
 
 
 async def open_service(settings: GpuSettings, engine: Engine | None, ledger: Ledger | None) -> Service:
-    """Load the model and open the ledger, unless they are given.
+    """Load the model and open the ledger, unless they are given, and the spool, if there is one.
 
     Raises ModelUnreadable, ConfigError, LedgerUnavailable.
     """
     model = read_models(settings.config).get(settings.model)
     if model is None:
         raise ConfigError(f"{settings.config}: no model {settings.model!r}")
-    books = ledger if ledger is not None else await open_ledger(settings.ledger_url)
-    try:
+    async with AsyncExitStack() as opened:
+        books = ledger if ledger is not None else await open_ledger(settings.ledger_url)
+        opened.push_async_callback(books.close)
+        spool = None
+        if settings.spool is not None:
+            spool = await Spool.open(settings.spool)
+            opened.push_async_callback(spool.close)
         loaded = engine if engine is not None else await asyncio.to_thread(_load, settings, model)
-    except BaseException:
-        await books.close()
-        raise
-    return Service(settings, model, loaded, books)
+        opened.pop_all()
+    return Service(settings, model, loaded, books, spool)
 
 
 def stopping() -> Unavailable:

@@ -1,7 +1,8 @@
 """A tenure: one request's hold on its lease, from the accepted ticket to the closed books.
 
 However the request ends, leaving the tenure closes it in the one right way: a lease that was never claimed
-is given back and costs nothing; a claimed one is settled once; one that another attempt holds is left alone.
+is given back and costs nothing; a claimed one is settled once; one that another attempt holds is left alone;
+one of which nobody knows is withdrawn as soon as the ledger answers.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ import structlog
 
 from functions.gpu.bookkeeper import Bookkeeper
 from functions.gpu.gate import Gate
+from functions.gpu.withdrawal import UnknownClaim
 from penstock.clock import SECOND, now_ms
 from penstock.errors import Conflict, Unavailable
 from penstock.ledger import Bound, Claim, Lease, Ledger, LedgerUnavailable, Usage
@@ -37,6 +39,7 @@ class Tenure:
         self._bookkeeper = bookkeeper
         self._settings = settings
         self._attempt = secrets.token_hex(8)
+        self._bound: Bound | None = None  # of the claim, once there is one
         self._claiming: asyncio.Task[Claim | None] | None = None
         self._renewing: asyncio.Task[None] | None = None
         self._due = asyncio.Event()  # a checkpoint is, before its time, because many tokens came
@@ -48,11 +51,18 @@ class Tenure:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if await self._claimed() is None and not await self._bookkeeper.release(self.lease):
+        if await self._claimed() is not None:
+            return
+        released = await self._bookkeeper.release(self.lease)
+        if released is None:
             self._gate.forget(self.lease.id)  # it is still open, and may be presented again
+        if not released and self._bound is not None:
+            term = int(self._settings.lease_s * SECOND)
+            self._bookkeeper.withdraw(UnknownClaim(self.lease, self._attempt, self._bound, term))
 
     def begin(self, bound: Bound) -> None:
         """Claim the lease and keep it renewed, in the background."""
+        self._bound = bound
         self._claiming = asyncio.create_task(self._claim(bound))
         self._renewing = asyncio.create_task(self._renew(self._claiming))
 

@@ -6,12 +6,22 @@ the GPU process shrinks it when it claims the lease. Mapping a refusal to HTTP i
 
 import secrets
 from dataclasses import dataclass
+from typing import Protocol
 
 from penstock.clock import SECOND
-from penstock.ledger.protocol import Ledger
 from penstock.ledger.records import Bound, Caller, Lease, Refused, Reserved
 from penstock.models import ServedModel
 from penstock.prices import Price
+
+_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_ID_LENGTH = 16  # 95 random bits; it is part of every item in the store, where each byte is paid for
+
+
+class Reserving(Protocol):
+    """What admission needs of a ledger."""
+
+    async def reserve(self, caller: Caller, lease: Lease) -> Reserved | Refused:
+        """Set the lease's bound aside, or say which limit it would pass."""
 
 
 class NoPrice(Exception):
@@ -29,7 +39,7 @@ class Demand:
 
 def new_request_id() -> str:
     """An id of ours for a request: the ledger's key for everything it does."""
-    return f"req_{secrets.token_hex(12)}"
+    return "req_" + "".join(secrets.choice(_ALPHABET) for _ in range(_ID_LENGTH))
 
 
 def bound_of(model: ServedModel, price: Price, demand: Demand) -> Bound:
@@ -43,7 +53,7 @@ def bound_of(model: ServedModel, price: Price, demand: Demand) -> Bound:
 
 
 async def admit(
-    ledger: Ledger,
+    ledger: Reserving,
     caller: Caller,
     model: ServedModel,
     demand: Demand,

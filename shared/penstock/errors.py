@@ -1,8 +1,9 @@
 """The errors a caller of the API can see, each with its HTTP status and OpenAI's envelope.
 
 The envelope is `{"error": {"message", "type", "param", "code"}}`, as OpenAI's API reference gives it and
-its clients parse it. The edge and the GPU process raise these; whoever serves HTTP turns them into
-responses, or, once a stream has begun, into an SSE error event. Messages never hold a key or a prompt.
+its clients parse it; some errors add a part of their own beside those four. The edge and the GPU process
+raise these; whoever serves HTTP turns them into responses, or, once a stream has begun, into an SSE error
+event. Messages never hold a key or a prompt.
 """
 
 from collections.abc import Mapping
@@ -10,7 +11,10 @@ from typing import Any
 
 
 class ApiError(Exception):
-    """An error with a status and an envelope. `headers` go on the response (`Retry-After` and its kin)."""
+    """An error with a status and an envelope.
+
+    `headers` go on the response (`Retry-After` and its kin); `details` into the envelope, beside OpenAI's own.
+    """
 
     status = 500
     type = "server_error"
@@ -23,16 +27,19 @@ class ApiError(Exception):
         param: str | None = None,
         code: str | None = None,
         headers: Mapping[str, str] | None = None,
+        details: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.param = param
         self.code = code if code is not None else type(self).code
         self.headers = dict(headers or {})
+        self.details = dict(details or {})
 
     def envelope(self) -> dict[str, Any]:
         """The JSON body: OpenAI's error envelope."""
-        return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
+        openais = {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
+        return {"error": {**self.details, **openais}}
 
 
 class BadRequest(ApiError):
@@ -60,7 +67,7 @@ class Unauthenticated(ApiError):
 
 
 class BudgetExceeded(ApiError):
-    """402: the monthly budget does not cover the request."""
+    """402: what is left of the month, in dollars or tokens, does not cover the request."""
 
     status = 402
     type = "insufficient_quota"
@@ -92,15 +99,16 @@ class MethodNotAllowed(ApiError):
 
 
 class Conflict(ApiError):
-    """409: the request was already taken up; a ticket is good for one generation."""
+    """409: the request was already taken up: a ticket is good for one generation, a key for one request."""
 
     status = 409
     type = "invalid_request_error"
     code = "conflict"
 
-    def __init__(self, message: str, *, code: str | None = None) -> None:
-        # A client that retried would only meet the same conflict.
-        super().__init__(message, code=code, headers={"x-should-retry": "false"})
+    def __init__(self, message: str, *, code: str | None = None, retry_after: int | None = None) -> None:
+        # Without a time after which it passes, a client that retried would only meet the same conflict.
+        passing = {"x-should-retry": "false"} if retry_after is None else {"Retry-After": str(retry_after)}
+        super().__init__(message, code=code, headers=passing)
 
 
 class BodyTooLarge(ApiError):
@@ -109,6 +117,14 @@ class BodyTooLarge(ApiError):
     status = 413
     type = "invalid_request_error"
     code = "request_too_large"
+
+
+class Unprocessable(ApiError):
+    """422: well formed, but at odds with what was sent before."""
+
+    status = 422
+    type = "invalid_request_error"
+    code = "unprocessable"
 
 
 class RateLimited(ApiError):

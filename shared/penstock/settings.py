@@ -35,7 +35,9 @@ class Settings(BaseSettings):
 
     model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(env_prefix="PENSTOCK_", frozen=True)
 
-    ledger_url: Annotated[str, AfterValidator(check_url)] = Field(description="Where the ledger is: sqlite:///PATH.")
+    ledger_url: Annotated[str, AfterValidator(check_url)] = Field(
+        description="Where the ledger is: sqlite:///PATH or dynamodb://TABLE."
+    )
     ticket_keys: Annotated[SecretStr, AfterValidator(_ticket_keys)] = Field(
         description="Ticket signing keys, id:base64 separated by commas; the first signs."
     )
@@ -55,6 +57,10 @@ class EdgeSettings(Settings):
     # Set, it allows direct delivery: the GPU process as clients reach it.
     gpu_public_url: HttpUrl | None = None
     relay_connections: int = Field(default=1_000, ge=1, le=10_000)
+    # How long what was looked up of a key, or of the switch over everybody, is believed; 0: not at all.
+    caller_cache_s: float = Field(default=5.0, ge=0, le=60)
+    # How long an answer is kept for its Idempotency-Key.
+    idempotency_retention_s: int = Field(default=86_400, ge=60, le=604_800)
 
 
 class GpuSettings(Settings):
@@ -66,6 +72,10 @@ class GpuSettings(Settings):
     checkpoint_every_s: float = Field(default=20.0, gt=0, le=120)
     # A claimed lease is closed when it has not been renewed for so long.
     lease_s: float = Field(default=90.0, gt=0, le=900)
+    # Where settlements wait for a ledger that is away, so that they outlive the process; unset, in memory.
+    spool: Path | None = None
+    # How often this process closes dead leases; 0: something else does it for the whole fleet.
+    expire_every_s: float = Field(default=30.0, ge=0, le=3_600)
     threads: int | None = Field(default=None, ge=1, le=1_024, description="CPU threads for torch.")
 
     @model_validator(mode="after")

@@ -108,7 +108,7 @@ def _decode(text: str) -> bytes:
 def _payload(ticket: Ticket) -> list[object]:
     lease, price = ticket.lease, ticket.lease.price
     return [
-        [lease.id, lease.account_id, lease.key_id, lease.model, lease.reserved_at, lease.deadline],
+        [lease.id, lease.account_id, lease.key_id, lease.model, lease.reserved_at, lease.deadline, lease.tight],
         [lease.bound.tokens, lease.bound.nano],
         [price.version, price.prompt, price.cached_prompt, price.completion],
         ticket.body_hash,
@@ -119,8 +119,8 @@ def _payload(ticket: Ticket) -> list[object]:
 def _ticket(payload: str) -> Ticket:
     # Signed, so written by `_payload` of this or a neighbouring release; another shape is not ours.
     try:
-        (lease_id, account, key, model, reserved_at, deadline), bound, price, body_hash, expires_at = orjson.loads(
-            _decode(payload)
+        (lease_id, account, key, model, reserved_at, deadline, tight), bound, price, body_hash, expires_at = (
+            orjson.loads(_decode(payload))
         )
         lease = Lease(
             id=_text(lease_id),
@@ -131,6 +131,7 @@ def _ticket(payload: str) -> Ticket:
             price=Price(_text(price[0]), *map(_whole, price[1:])),
             reserved_at=_whole(reserved_at),
             deadline=_whole(deadline),
+            tight=tight is True,
         )
         return Ticket(lease, _text(body_hash), _whole(expires_at))
     except (TypeError, ValueError, LookupError) as error:

@@ -8,10 +8,13 @@ import pytest
 from penstock.ledger import Ledger, open_ledger
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(params=["sqlite", "dynamodb"])
 def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A store of its own for the test, empty."""
-    return {"sqlite": f"sqlite:///{tmp_path / 'ledger.db'}"}[request.param]
+    if request.param == "dynamodb":
+        url: str = request.getfixturevalue("dynamodb_url")
+        return url
+    return f"sqlite:///{tmp_path / 'ledger.db'}"
 
 
 @pytest.fixture

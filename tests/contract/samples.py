@@ -55,6 +55,11 @@ async def reserved(ledger: Ledger, caller: Caller, lease: Lease) -> Reserved:
     return outcome
 
 
+async def live(ledger: Ledger, caller: Caller, lease: Lease) -> Lease:
+    """Reserve it, and the lease to go on with; the test fails where that is refused."""
+    return (await reserved(ledger, caller, lease)).lease
+
+
 async def refused(ledger: Ledger, caller: Caller, lease: Lease) -> Refused:
     """Try to reserve it; the test fails where that is granted."""
     outcome = await ledger.reserve(caller, lease)

@@ -4,38 +4,42 @@ import pytest
 
 from penstock.clock import MINUTE
 from penstock.ledger import Bound, Claim, Ledger, LimitName, Limits, Settled, Usage
-from tests.contract.samples import BOUND, DEADLINE, NOW, USAGE, enrol, lease_of, reserved
+from tests.contract.samples import BOUND, DEADLINE, NOW, USAGE, enrol, lease_of, live, reserved
 
 pytestmark = pytest.mark.anyio
 
 SMALLER = Bound(tokens=60, nano=90_000)
-EVERY = Limits(requests_per_minute=10, tokens_per_minute=1_000, concurrent_requests=5, monthly_budget=1_000_000)
+EVERY = Limits(
+    requests_per_minute=10,
+    tokens_per_minute=1_000,
+    concurrent_requests=5,
+    monthly_budget=1_000_000,
+    monthly_tokens=900,
+)
 
 
 async def test_a_claim_shrinks_what_is_set_aside(ledger: Ledger) -> None:
     caller = await enrol(ledger, account=EVERY, key=EVERY)
-    lease = lease_of(caller)
-    await reserved(ledger, caller, lease)
+    lease = await live(ledger, caller, lease_of(caller))
     assert await ledger.claim(lease, "a", SMALLER, NOW, DEADLINE) is Claim.CLAIMED
     standings = await ledger.standings(caller, NOW)
     assert standings[LimitName.TOKENS_PER_MINUTE].reserved == 60
     assert standings[LimitName.MONTHLY_BUDGET].reserved == 90_000
+    assert standings[LimitName.MONTHLY_TOKENS].reserved == 60
     assert standings[LimitName.REQUESTS_PER_MINUTE].reserved == 1
     assert standings[LimitName.CONCURRENT_REQUESTS].reserved == 1
 
 
 async def test_what_a_claim_gives_back_can_be_reserved(ledger: Ledger) -> None:
-    caller = await enrol(ledger, account=Limits(tokens_per_minute=140, monthly_budget=10**6))
-    lease = lease_of(caller)
-    await reserved(ledger, caller, lease)
+    caller = await enrol(ledger, account=Limits(tokens_per_minute=140, monthly_tokens=140))
+    lease = await live(ledger, caller, lease_of(caller))
     await ledger.claim(lease, "a", SMALLER, NOW, DEADLINE)
     await reserved(ledger, caller, lease_of(caller, "req_2", bound=Bound(80, 1)))
 
 
 async def test_a_claim_can_be_repeated_by_its_own_attempt_only(ledger: Ledger) -> None:
     caller = await enrol(ledger)
-    lease = lease_of(caller)
-    await reserved(ledger, caller, lease)
+    lease = await live(ledger, caller, lease_of(caller))
     assert await ledger.claim(lease, "a", SMALLER, NOW, DEADLINE) is Claim.CLAIMED
     assert await ledger.claim(lease, "b", SMALLER, NOW, DEADLINE) is Claim.TAKEN
     assert await ledger.claim(lease, "a", SMALLER, NOW, DEADLINE) is Claim.CLAIMED
@@ -43,8 +47,7 @@ async def test_a_claim_can_be_repeated_by_its_own_attempt_only(ledger: Ledger) -
 
 async def test_a_second_attempt_waits_for_the_first_ones_deadline(ledger: Ledger) -> None:
     caller = await enrol(ledger)
-    lease = lease_of(caller)
-    await reserved(ledger, caller, lease)
+    lease = await live(ledger, caller, lease_of(caller))
     await ledger.claim(lease, "a", SMALLER, NOW, NOW + MINUTE)
     assert await ledger.claim(lease, "b", SMALLER, NOW + MINUTE, DEADLINE) is Claim.TAKEN
     assert await ledger.claim(lease, "b", SMALLER, NOW + MINUTE + 1, DEADLINE) is Claim.CLAIMED
@@ -55,8 +58,7 @@ async def test_a_second_attempt_waits_for_the_first_ones_deadline(ledger: Ledger
 
 async def test_a_checkpoint_renews_the_deadline_and_never_shortens_it(ledger: Ledger) -> None:
     caller = await enrol(ledger)
-    lease = lease_of(caller)
-    await reserved(ledger, caller, lease)
+    lease = await live(ledger, caller, lease_of(caller))
     await ledger.claim(lease, "a", SMALLER, NOW, NOW + MINUTE)
     assert await ledger.checkpoint(lease, "a", USAGE, NOW + 2 * MINUTE)
     assert await ledger.checkpoint(lease, "a", USAGE, NOW)
@@ -67,8 +69,7 @@ async def test_a_checkpoint_renews_the_deadline_and_never_shortens_it(ledger: Le
 
 async def test_a_repeated_checkpoint_of_before_lowers_nothing(ledger: Ledger) -> None:
     caller = await enrol(ledger)
-    lease = lease_of(caller)
-    await reserved(ledger, caller, lease)
+    lease = await live(ledger, caller, lease_of(caller))
     await ledger.claim(lease, "a", BOUND, NOW, DEADLINE)
     for completion in (5, 9, 5):
         assert await ledger.checkpoint(lease, "a", Usage(20, 0, completion), DEADLINE)
@@ -80,8 +81,7 @@ async def test_a_repeated_checkpoint_of_before_lowers_nothing(ledger: Ledger) ->
 
 async def test_a_checkpoint_over_what_is_set_aside_is_an_error(ledger: Ledger) -> None:
     caller = await enrol(ledger)
-    lease = lease_of(caller)
-    await reserved(ledger, caller, lease)
+    lease = await live(ledger, caller, lease_of(caller))
     await ledger.claim(lease, "a", SMALLER, NOW, DEADLINE)
     with pytest.raises(ValueError, match="set aside"):
         await ledger.checkpoint(lease, "a", Usage(61, 0, 0), DEADLINE)
@@ -101,8 +101,7 @@ async def test_nobody_checkpoints_what_was_not_claimed(ledger: Ledger) -> None:
 
 async def test_a_claim_over_the_lease_or_an_earlier_claim_is_an_error(ledger: Ledger) -> None:
     caller = await enrol(ledger)
-    lease = lease_of(caller)
-    await reserved(ledger, caller, lease)
+    lease = await live(ledger, caller, lease_of(caller))
     for larger in (Bound(BOUND.tokens + 1, 0), Bound(0, BOUND.nano + 1)):
         with pytest.raises(ValueError, match="set aside"):
             await ledger.claim(lease, "a", larger, NOW, DEADLINE)
@@ -111,12 +110,10 @@ async def test_a_claim_over_the_lease_or_an_earlier_claim_is_an_error(ledger: Le
         await ledger.claim(lease, "b", BOUND, NOW + 1, DEADLINE)
 
 
-@pytest.mark.parametrize("end", ["never reserved", "settled", "released", "expired", "past its deadline"])
+@pytest.mark.parametrize("end", ["settled", "released", "expired", "past its deadline"])
 async def test_a_closed_lease_cannot_be_claimed(ledger: Ledger, end: str) -> None:
     caller = await enrol(ledger)
-    lease = lease_of(caller)
-    if end != "never reserved":
-        await reserved(ledger, caller, lease)
+    lease = await live(ledger, caller, lease_of(caller))
     match end:
         case "settled":
             await ledger.settle(lease, USAGE, "stop", NOW)
@@ -131,29 +128,24 @@ async def test_a_closed_lease_cannot_be_claimed(ledger: Ledger, end: str) -> Non
 
 async def test_an_unclaimed_lease_can_be_claimed_up_to_its_deadline(ledger: Ledger) -> None:
     caller = await enrol(ledger)
-    lease = lease_of(caller)
-    await reserved(ledger, caller, lease)
+    lease = await live(ledger, caller, lease_of(caller))
     assert await ledger.claim(lease, "a", SMALLER, DEADLINE, DEADLINE + MINUTE) is Claim.CLAIMED
 
 
 async def test_a_release_gives_everything_back_and_leaves_no_record(ledger: Ledger) -> None:
     caller = await enrol(ledger, account=EVERY, key=EVERY)
     before = await ledger.standings(caller, NOW)
-    lease = lease_of(caller)
-    await reserved(ledger, caller, lease)
+    lease = await live(ledger, caller, lease_of(caller))
     assert await ledger.release(lease, NOW)
     assert not await ledger.release(lease, NOW)
     assert await ledger.standings(caller, NOW) == before
     assert await ledger.record(lease.id) is None
     assert list(await ledger.usage()) == []
-    await reserved(ledger, caller, lease)
 
 
 async def test_only_an_unclaimed_lease_can_be_released(ledger: Ledger) -> None:
     caller = await enrol(ledger, account=EVERY)
-    lease = lease_of(caller)
-    assert not await ledger.release(lease, NOW)
-    await reserved(ledger, caller, lease)
+    lease = await live(ledger, caller, lease_of(caller))
     await ledger.claim(lease, "a", SMALLER, NOW, DEADLINE)
     assert not await ledger.release(lease, NOW)
     assert (await ledger.standings(caller, NOW))[LimitName.CONCURRENT_REQUESTS].reserved == 1

@@ -1,201 +1,109 @@
-"""What always holds, whatever is called in whatever order, number and company.
+"""The ledger does what a plain model of it does, whatever is called in whatever order, as time passes.
 
-A plan is a list of batches; the calls of a batch run at once. All of them concern a few leases of one
-account, so they collide: repeated and concurrent reservations, second attempts, late and double
-settlements, releases of what is running, expiry in between, time that passes.
+A plan is a list of steps about a few requests of one account with two keys, which collide: reservations of
+every size, repeated calls, second attempts, checkpoints that come too late, settlements that come twice or
+after the lease was closed, holders that go away, changes of limits, keys that end. It begins two minutes
+before a month does. Callers' clocks differ by seconds.
+
+What no plan does, as no caller of the protocol may: to claim or settle what was not granted (a ticket proves
+it), and to reserve a lease again once it was claimed, settled, released or expired.
 """
 
-import asyncio
 import itertools
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from penstock.clock import MINUTE, SECOND
-from penstock.ledger import (
-    Bound,
-    Caller,
-    Claim,
-    Lease,
-    Ledger,
-    LimitName,
-    Limits,
-    Reserved,
-    Settled,
-    Usage,
-    UsageRecord,
-)
-from tests.contract.samples import NOW, PRICE, enrol, lease_of
+from penstock.ledger import Bound, Ledger, Limits
+from penstock.ledger.sqlite import SqliteLedger
+from tests.contract.model import Model
+from tests.contract.samples import enrol
+from tests.contract.trial import Slot, Step, Trial
 
 pytestmark = pytest.mark.anyio
 
-ACCOUNT = Limits(requests_per_minute=4, tokens_per_minute=350, concurrent_requests=3, monthly_budget=650_000)
-NARROW_KEY = Limits(concurrent_requests=1, monthly_budget=330_000)
-LEASES = 5
-CLAIMED = Bound(tokens=80, nano=160_000)
-HOLD = 30 * SECOND  # how far each deadline is ahead
+BEGIN = int(datetime(2026, 3, 31, 23, 57, 50, tzinfo=UTC).timestamp()) * SECOND
+WIDE = Limits(tokens_per_minute=100_000, monthly_budget=10**9)
+LIMITS = (
+    Limits(),
+    WIDE,
+    Limits(requests_per_minute=3, monthly_budget=1_000_000),
+    Limits(tokens_per_minute=250, concurrent_requests=3),
+    Limits(monthly_budget=520_000, monthly_tokens=260),
+    Limits(concurrent_requests=1, monthly_tokens=400),
+    Limits(
+        requests_per_minute=4,
+        tokens_per_minute=350,
+        concurrent_requests=2,
+        monthly_budget=650_000,
+        monthly_tokens=340,
+    ),
+    Limits(requests_per_minute=0),
+)
+BOUNDS = (Bound(100, 200_000), Bound(80, 160_000), Bound(60, 200_000), Bound(100_001, 200_000))
+SLOTS = 4
 
-
-@dataclass(frozen=True)
-class Call:
-    """One call of the ledger."""
-
-    verb: str
-    lease: int = 0
-    attempt: str = "a"
-    completion_tokens: int = 0
-
-
-numbers = st.integers(0, LEASES - 1)
+slots = st.integers(0, SLOTS - 1)
 attempts = st.sampled_from("ab")
-tokens = st.integers(0, 90)  # some are over what a claim leaves
-calls = st.one_of(
-    st.builds(Call, st.just("reserve"), numbers),
-    st.builds(Call, st.just("claim"), numbers, attempts),
-    st.builds(Call, st.just("checkpoint"), numbers, attempts, tokens),
-    st.builds(Call, st.just("settle"), numbers, attempts, tokens),
-    st.builds(Call, st.just("release"), numbers),
-    st.just(Call("expire")),
-    st.just(Call("wait")),
+bounds = st.sampled_from(BOUNDS)
+tokens = st.integers(0, 105)  # some are over what a claim leaves, and some over what was reserved
+skews = st.integers(-3, 3)
+rarely = st.sampled_from((False, False, False, True))
+
+
+def step(verb: str, **fields: st.SearchStrategy[object]) -> st.SearchStrategy[Step]:
+    """A step of that verb about one of the slots."""
+    return st.builds(Step, st.just(verb), slots, **fields)
+
+
+steps = st.one_of(
+    step("reserve", bound=bounds, twice=rarely),
+    step("reserve"),
+    step("claim", attempt=attempts, bound=bounds, seconds=skews, twice=rarely, forsaken=rarely),
+    step("checkpoint", attempt=attempts, completion_tokens=tokens, seconds=skews, twice=rarely, forsaken=rarely),
+    step("settle", completion_tokens=tokens, seconds=skews, twice=rarely, forsaken=rarely),
+    step("settle", completion_tokens=tokens, seconds=skews, forsaken=st.just(True)),
+    step("release", seconds=skews, twice=rarely),
+    step("crash"),
+    step("expire", seconds=skews, twice=rarely),
+    step("wait", seconds=st.sampled_from((1, 5, 30, 60, 61, 90, 120, 240))),
+    step("limit_account", limits=st.sampled_from(LIMITS)),
+    step("limit_key", limits=st.sampled_from(LIMITS)),
+    step("look"),
+    st.one_of(step("turn"), step("revoke"), step("end_key", seconds=st.sampled_from((-5, 30, 100)))),
 )
 # Plans begin as requests do, so that what follows finds leases in every state.
-some = st.lists(numbers, min_size=1, max_size=LEASES, unique=True)
-reservations = some.map(lambda chosen: [Call("reserve", number) for number in chosen])
-claims = some.map(lambda chosen: [Call("claim", number) for number in chosen])
-batches = st.lists(st.lists(calls, min_size=1, max_size=5), min_size=1, max_size=12)
-plans = st.tuples(reservations, claims, batches).map(lambda parts: [parts[0], parts[1], *parts[2]])
-names = (f"account-{number}" for number in itertools.count())
+begun = st.lists(step("reserve", bound=st.just(BOUNDS[0])), min_size=1, max_size=SLOTS)
+claimed = st.lists(step("claim", bound=st.sampled_from(BOUNDS[:3])), max_size=3)
+plans = st.tuples(begun, claimed, st.lists(steps, min_size=5, max_size=30)).map(lambda parts: sum(parts, []))
+names = (f"account{number}" for number in itertools.count())
 
 
-@dataclass
-class Trial:
-    """One plan carried out on one account of its own, and what must hold meanwhile."""
-
-    ledger: Ledger
-    wide: Caller  # its key has no limits: its standings are the account's
-    narrow: Caller
-    now: int = NOW
-    booked: Counter[str] = field(default_factory=Counter)
-    late: int = 0
-    leases: dict[int, Lease] = field(default_factory=dict)
-    final: dict[str, UsageRecord] = field(default_factory=dict)
-
-    def lease(self, number: int) -> Lease:
-        """The lease of that number, as it is the first time that it is asked for."""
-        if number not in self.leases:
-            caller = self.wide if number % 2 else self.narrow
-            name = f"{caller.account.id}-{number}"
-            self.leases[number] = lease_of(caller, name, at=self.now, deadline=self.now + HOLD)
-        return self.leases[number]
-
-    async def call(self, call: Call) -> None:
-        lease, used = self.lease(call.lease), Usage(3, 1, call.completion_tokens)
-        match call.verb:
-            case "reserve":
-                await self.reserve(lease)
-            case "claim":
-                assert await self.ledger.claim(lease, call.attempt, CLAIMED, self.now, self.now + HOLD) in Claim
-            case "checkpoint":
-                await self.checkpoint(lease, call.attempt, used)
-            case "settle":
-                await self.settle(lease, used)
-            case "release":
-                await self.ledger.release(lease, self.now)
-            case "expire":
-                await self.ledger.expire(self.now)
-            case _:
-                self.now += HOLD // 2
-
-    async def reserve(self, lease: Lease) -> None:
-        caller = self.wide if lease.key_id == self.wide.key.id else self.narrow
-        outcome = await self.ledger.reserve(caller, lease)
-        if isinstance(outcome, Reserved) and not self.late:
-            assert all(one.spent + one.reserved <= one.limit for one in outcome.standings.values())
-
-    async def checkpoint(self, lease: Lease, attempt: str, used: Usage) -> None:
-        try:
-            await self.ledger.checkpoint(lease, attempt, used, self.now + HOLD)
-        except ValueError:
-            assert not Bound(used.total_tokens, used.cost(PRICE)).within(CLAIMED)
-
-    async def settle(self, lease: Lease, used: Usage) -> None:
-        try:
-            settled = await self.ledger.settle(lease, used, "stop", self.now)
-        except ValueError:
-            assert not Bound(used.total_tokens, used.cost(PRICE)).within(CLAIMED)
-            return
-        self.booked[lease.id] += settled is not Settled.REPEATED
-        self.late += settled is Settled.LATE
-
-    async def check(self) -> None:
-        """The account's numbers agree, with each other and with what was promised before."""
-        account_id = self.wide.account.id
-        records = await self.ledger.records(account_id=account_id)
-        assert len({record.request_id for record in records}) == len(records)
-        assert all(record.nano == record.usage.cost(PRICE) for record in records)
-        rows = await self.ledger.usage(account_id=account_id)
-        for key in (self.wide.key.id, self.narrow.key.id):
-            of_key = [record for record in records if record.key_id == key]
-            summed = [row for row in rows if row.key_id == key]
-            assert sum(row.requests for row in summed) == len(of_key)
-            assert sum(row.nano for row in summed) == sum(record.nano for record in of_key)
-            assert _tokens(row.usage for row in summed) == _tokens(record.usage for record in of_key)
-        await self.check_standings(sum(record.nano for record in records))
-        self.check_finality(records)
-
-    async def check_standings(self, nano: int) -> None:
-        for caller in (self.wide, self.narrow):
-            for standing in (await self.ledger.standings(caller, self.now)).values():
-                assert standing.spent >= 0
-                assert standing.reserved >= 0
-                assert self.late or standing.spent + standing.reserved <= standing.limit
-        standings = await self.ledger.standings(self.wide, self.now)
-        assert standings[LimitName.MONTHLY_BUDGET].spent == nano
-
-    def check_finality(self, records: Sequence[UsageRecord]) -> None:
-        """What the GPU process settled is final, and each request was booked by one settlement."""
-        final = {record.request_id: record for record in records if not record.provisional}
-        assert final.items() >= self.final.items()
-        assert self.booked == Counter(final.keys())
-        self.final = final
-
-    async def finish(self) -> None:
-        """When everything is closed, nothing is set aside."""
-        self.now += 10 * MINUTE
-        while await self.ledger.expire(self.now):
-            pass
-        for moment in (NOW, self.now):
-            for caller in (self.wide, self.narrow):
-                standings = await self.ledger.standings(caller, moment)
-                assert [one.reserved for one in standings.values()] == [0] * len(standings)
-        await self.check()
-
-    async def settle_late(self) -> None:
-        """The GPU processes that were thought lost report after all, each of them twice."""
-        for lease in list(self.leases.values()) * 2:
-            await self.settle(lease, Usage(3, 1, 70))
-        await self.check()
+@pytest.fixture
+async def audited(ledger: Ledger) -> AsyncIterator[Ledger]:
+    """The ledger, which must add up after all plans, in the month in which they begin and in the next."""
+    yield ledger
+    for now in (BEGIN, BEGIN + 60 * MINUTE):
+        assert (await ledger.audit(now)).findings == ()
 
 
-def _tokens(usages: Iterable[Usage]) -> tuple[int, ...]:
-    each = [(one.prompt_tokens, one.cached_prompt_tokens, one.completion_tokens) for one in usages]
-    return tuple(map(sum, zip((0, 0, 0), *each, strict=True)))
-
-
-@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(plan=plans)
-async def test_nothing_is_counted_twice_or_passes_a_limit(ledger: Ledger, plan: list[list[Call]]) -> None:
-    name = next(names)
-    wide = await enrol(ledger, account=ACCOUNT, name=name)
-    narrow = replace(wide, key=replace(wide.key, id=f"{name}-narrow", limits=NARROW_KEY))
-    await ledger.create_key(narrow.key)
-    trial = Trial(ledger, wide, narrow)
-    for batch in plan:
-        await asyncio.gather(*(trial.call(call) for call in batch))
-        await trial.check()
-    await trial.finish()
-    await trial.settle_late()
+# Not shrunk: that takes minutes on DynamoDB. The message shows the last calls.
+@settings(
+    max_examples=40,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(limits=st.sampled_from(LIMITS), of_key=st.sampled_from(LIMITS), plan=plans)
+async def test_the_ledger_does_what_the_model_does(
+    audited: Ledger, limits: Limits, of_key: Limits, plan: list[Step]
+) -> None:
+    wide = await enrol(audited, account=limits, name=next(names))
+    narrow = replace(wide, key=replace(wide.key, id=f"{wide.key.id}-2", limits=of_key))
+    await audited.create_key(narrow.key)
+    model = Model(wide.account, wide.key, narrow.key, always_shrinks=isinstance(audited, SqliteLedger))
+    await Trial(audited, model, [wide, narrow], BEGIN, [Slot() for _ in range(SLOTS)]).run(plan)

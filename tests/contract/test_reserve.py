@@ -7,11 +7,17 @@ import pytest
 
 from penstock.clock import MINUTE, SECOND, next_minute
 from penstock.ledger import AccessDenied, Bound, Ledger, LimitName, Limits, Refused, Standing
-from tests.contract.samples import BOUND, COST, NOW, USAGE, enrol, lease_of, refused, reserved
+from tests.contract.samples import BOUND, COST, NOW, USAGE, enrol, lease_of, live, refused, reserved
 
 pytestmark = pytest.mark.anyio
 
-EVERY = Limits(requests_per_minute=10, tokens_per_minute=1_000, concurrent_requests=5, monthly_budget=1_000_000)
+EVERY = Limits(
+    requests_per_minute=10,
+    tokens_per_minute=1_000,
+    concurrent_requests=5,
+    monthly_budget=1_000_000,
+    monthly_tokens=900,
+)
 APRIL = int(datetime(2026, 4, 1, tzinfo=UTC).timestamp()) * 1_000
 
 
@@ -25,6 +31,7 @@ async def test_a_reservation_sets_the_bound_aside(ledger: Ledger) -> None:
         LimitName.TOKENS_PER_MINUTE: Standing(limit=1_000, spent=0, reserved=100),
         LimitName.CONCURRENT_REQUESTS: Standing(limit=5, spent=0, reserved=1),
         LimitName.MONTHLY_BUDGET: Standing(limit=1_000_000, spent=0, reserved=200_000),
+        LimitName.MONTHLY_TOKENS: Standing(limit=900, spent=0, reserved=100),
     }
     assert await ledger.standings(caller, NOW) == outcome.standings
 
@@ -47,6 +54,7 @@ async def test_reserving_a_live_lease_again_changes_nothing(ledger: Ledger) -> N
         (Limits(tokens_per_minute=299), ("tokens_per_minute", Standing(299, 0, 200), 100, next_minute(NOW))),
         (Limits(concurrent_requests=2), ("concurrent_requests", Standing(2, 0, 2), 1, NOW + SECOND)),
         (Limits(monthly_budget=599_999), ("monthly_budget", Standing(599_999, 0, 400_000), 200_000, APRIL)),
+        (Limits(monthly_tokens=299), ("monthly_tokens", Standing(299, 0, 200), 100, APRIL)),
     ],
 )
 @pytest.mark.parametrize("scope", ["account", "key"])
@@ -72,6 +80,7 @@ async def test_the_third_reservation_is_refused_with_its_numbers(
         Limits(tokens_per_minute=300),
         Limits(concurrent_requests=3),
         Limits(monthly_budget=600_000),
+        Limits(monthly_tokens=300),
     ],
 )
 async def test_a_limit_can_be_used_up_to_its_last_unit(ledger: Ledger, limits: Limits) -> None:
@@ -96,13 +105,16 @@ async def test_a_limit_of_zero_refuses_everything(ledger: Ledger) -> None:
 async def test_of_several_limits_the_budget_is_named_first_and_the_accounts_before_the_keys(
     ledger: Ledger,
 ) -> None:
-    nothing = Limits(0, 0, 0, 0)
+    nothing = Limits(0, 0, 0, 0, 0)
     caller = await enrol(ledger, account=nothing, key=nothing)
     refusal = await refused(ledger, caller, lease_of(caller))
     assert (refusal.limit, refusal.scope) == (LimitName.MONTHLY_BUDGET, "account")
     await ledger.set_account("acme", enabled=True, limits=replace(nothing, monthly_budget=None))
     refusal = await refused(ledger, caller, lease_of(caller))
     assert (refusal.limit, refusal.scope) == (LimitName.MONTHLY_BUDGET, "key")
+    await ledger.set_key("acme-key", limits=replace(nothing, monthly_budget=None), models=None, routes=None)
+    refusal = await refused(ledger, caller, lease_of(caller))
+    assert (refusal.limit, refusal.scope) == (LimitName.MONTHLY_TOKENS, "account")
 
 
 async def test_the_limits_are_those_in_the_store_not_the_cached_ones(ledger: Ledger) -> None:
@@ -111,6 +123,14 @@ async def test_the_limits_are_those_in_the_store_not_the_cached_ones(ledger: Led
     refusal = await refused(ledger, cached, lease_of(cached))
     assert refusal.limit is LimitName.REQUESTS_PER_MINUTE
     assert await ledger.standings(cached, NOW) == {LimitName.REQUESTS_PER_MINUTE: Standing(0, 0, 0)}
+
+
+async def test_a_keys_changed_limits_hold_at_once_whatever_is_cached(ledger: Ledger) -> None:
+    cached = await enrol(ledger)
+    for request_id, most in (("req_1", 1), ("req_2", 2)):
+        await ledger.set_key("acme-key", limits=Limits(concurrent_requests=most), models=None, routes=None)
+        await reserved(ledger, cached, lease_of(cached, request_id))
+        assert (await refused(ledger, cached, lease_of(cached, "more"))).standing == Standing(most, 0, most)
 
 
 async def test_the_tighter_of_account_and_key_is_the_standing(ledger: Ledger) -> None:
@@ -154,8 +174,9 @@ async def test_a_new_minute_has_new_windows_and_the_month_goes_on(ledger: Ledger
     assert (await ledger.standings(caller, later.reserved_at))[LimitName.MONTHLY_BUDGET].remaining == 0
 
 
-async def test_a_new_month_has_a_new_budget(ledger: Ledger) -> None:
-    caller = await enrol(ledger, account=Limits(monthly_budget=200_000))
+@pytest.mark.parametrize("limits", [Limits(monthly_budget=200_000), Limits(monthly_tokens=100)])
+async def test_a_new_month_has_a_new_budget(ledger: Ledger, limits: Limits) -> None:
+    caller = await enrol(ledger, account=limits)
     await reserved(ledger, caller, lease_of(caller))
     refusal = await refused(ledger, caller, lease_of(caller, "req_2", at=NOW + MINUTE))
     await reserved(ledger, caller, lease_of(caller, "req_2", at=refusal.retry_at))
@@ -163,13 +184,14 @@ async def test_a_new_month_has_a_new_budget(ledger: Ledger) -> None:
 
 async def test_what_was_spent_counts_beside_what_is_reserved(ledger: Ledger) -> None:
     caller = await enrol(ledger, account=EVERY)
-    await reserved(ledger, caller, lease_of(caller, "req_1"))
-    await ledger.settle(lease_of(caller, "req_1"), USAGE, "stop", NOW)
+    first = await live(ledger, caller, lease_of(caller, "req_1"))
+    await ledger.settle(first, USAGE, "stop", NOW)
     assert (await reserved(ledger, caller, lease_of(caller, "req_2"))).standings == {
         LimitName.REQUESTS_PER_MINUTE: Standing(limit=10, spent=1, reserved=1),
         LimitName.TOKENS_PER_MINUTE: Standing(limit=1_000, spent=50, reserved=100),
         LimitName.CONCURRENT_REQUESTS: Standing(limit=5, spent=0, reserved=1),
         LimitName.MONTHLY_BUDGET: Standing(limit=1_000_000, spent=COST, reserved=200_000),
+        LimitName.MONTHLY_TOKENS: Standing(limit=900, spent=50, reserved=100),
     }
 
 
@@ -211,9 +233,8 @@ async def test_an_expired_key_is_denied_from_its_end_on(ledger: Ledger) -> None:
 
 async def test_dead_leases_are_reaped_before_a_refusal(ledger: Ledger) -> None:
     caller = await enrol(ledger, account=Limits(concurrent_requests=2))
-    unclaimed, claimed = lease_of(caller, "req_1"), lease_of(caller, "req_2")
-    for lease in (unclaimed, claimed):
-        await reserved(ledger, caller, lease)
+    await reserved(ledger, caller, lease_of(caller, "req_1"))
+    claimed = await live(ledger, caller, lease_of(caller, "req_2"))
     await ledger.claim(claimed, "a", BOUND, NOW, claimed.deadline)
     await refused(ledger, caller, lease_of(caller, "req_3", at=claimed.deadline))
     standings = (await reserved(ledger, caller, lease_of(caller, "req_3", at=claimed.deadline + 1))).standings

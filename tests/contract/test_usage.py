@@ -1,13 +1,12 @@
 """Usage: sums by account, key, model and day, and the records behind them."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from penstock.clock import SECOND
-from penstock.ledger import Ledger, Usage, UsageRow
-from tests.contract.samples import COST, NOW, USAGE, enrol, lease_of, reserved
+from penstock.ledger import Ledger, Settled, Usage, UsageRow
+from tests.contract.samples import COST, NOW, USAGE, enrol, lease_of, live
 
 pytestmark = pytest.mark.anyio
 
@@ -18,8 +17,7 @@ TWICE = Usage(40, 20, 60)
 async def spend(ledger: Ledger, name: str, request_id: str, *, at: int = NOW, model: str = "demo") -> None:
     """Reserve and settle one request of the account's key."""
     caller = await ledger.caller(f"{name}-key") or await enrol(ledger, name=name)
-    lease = lease_of(caller, request_id, at=at, model=model)
-    await reserved(ledger, caller, lease)
+    lease = await live(ledger, caller, lease_of(caller, request_id, at=at, model=model))
     await ledger.settle(lease, USAGE, "stop", at + SECOND)
 
 
@@ -87,10 +85,10 @@ async def test_the_sums_are_those_of_the_records(ledger: Ledger) -> None:
 async def test_usage_outlives_the_key(ledger: Ledger) -> None:
     await spend(ledger, "acme", "req_1")
     before = await ledger.usage()
-    await ledger.revoke_key("acme-key", NOW)
-    assert await ledger.usage() == before
     caller = await ledger.caller("acme-key")
     assert caller is not None
-    lease = replace(lease_of(caller), id="req_2", key_id="acme-key")
-    assert await ledger.settle(lease, USAGE, "stop", NOW) == "late"
+    lease = await live(ledger, caller, lease_of(caller, "req_2"))
+    await ledger.revoke_key("acme-key", NOW)
+    assert await ledger.usage() == before
+    assert await ledger.settle(lease, USAGE, "stop", NOW) is Settled.FIRST
     assert [row.nano for row in await ledger.usage()] == [2 * COST]

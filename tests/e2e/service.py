@@ -72,7 +72,11 @@ class Service:
         return await open_ledger(f"sqlite:///{self.data.resolve() / 'ledger.db'}")
 
     def gpu_pid(self) -> int | None:
-        """The GPU process, by its command line among the service's children."""
+        """The GPU process."""
+        return self.pid("functions.gpu.server")
+
+    def pid(self, app: str) -> int | None:
+        """The process that serves the app, by its command line among the service's children."""
         for entry in Path("/proc").iterdir():
             if not entry.name.isdigit():
                 continue
@@ -81,13 +85,17 @@ class Service:
                 group = (entry / "environ").read_bytes()
             except OSError:
                 continue
-            if b"functions.gpu.server" in words and str(self.data.resolve()).encode() in group:
+            if app.encode() in words and str(self.data.resolve()).encode() in group:
                 return int(entry.name)
         return None
 
     def kill_gpu(self) -> None:
         """End the GPU process as the kernel would: without a word."""
-        pid = self.gpu_pid()
+        self.kill("functions.gpu.server")
+
+    def kill(self, app: str) -> None:
+        """End the process that serves the app."""
+        pid = self.pid(app)
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
 

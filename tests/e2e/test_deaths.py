@@ -2,10 +2,15 @@
 
 import asyncio
 import signal
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import openai
+import orjson
 import pytest
 from openai import OpenAI, Stream
 from openai.types.chat import ChatCompletionChunk
@@ -105,6 +110,52 @@ async def test_a_gpu_process_killed_mid_stream_is_one_error_one_record_and_a_clo
     assert await live_requests(endless, key) == 0
 
 
+async def test_an_edge_killed_mid_stream_leaves_the_settlement_to_the_gpu_process(endless: Service) -> None:
+    key = endless.create_key("--concurrent", "8")
+    stream = begin(endless.client(key), extra_headers={"Penstock-Delivery": "relay"})
+    chunks = [chunk for chunk, _ in zip(stream, range(20), strict=False)]
+    endless.kill("functions.edge.app")
+    with pytest.raises((openai.APIError, httpx2.TransportError)):
+        chunks.extend(stream)
+    record = await record_of(endless, chunks[0])
+    assert record.outcome == "cancelled"
+    assert not record.provisional
+    assert record.usage.completion_tokens >= sum(1 for chunk in chunks if chunk.choices[0].delta.content)
+    assert await live_requests(endless, key) == 0
+    wait_for("the edge to be back", lambda: _answers(endless.client(key).models.list))
+
+
+async def test_a_gpu_process_killed_while_the_ledger_is_away_is_settled_by_the_next_one(endless: Service) -> None:
+    """The client goes, the ledger does not answer, the process dies: what was generated is booked, once."""
+    key = endless.create_key("--concurrent", "8")
+    client = endless.client(key)
+    wait_for("an answer", lambda: _answers(client.models.list))
+    stream = begin(client, extra_headers={"Penstock-Delivery": "direct"})
+    chunks = [chunk for chunk, _ in zip(stream, range(20), strict=False)]
+    with locked(endless.data / "ledger.db"):
+        stream.close()
+        file = wait_for("the settlement on disk", lambda: next((endless.data / "spool").glob("*.json"), None))
+        settlement = orjson.loads(file.read_bytes())
+        endless.kill_gpu()
+    wait_for("the next process to settle it", lambda: not file.exists())
+    record = await record_of(endless, chunks[0])
+    assert record.outcome == "cancelled"
+    assert not record.provisional
+    assert record.usage.completion_tokens == settlement["usage"]["completion_tokens"] > 0
+    assert await live_requests(endless, key) == 0
+
+
+@contextmanager
+def locked(ledger: Path) -> Iterator[None]:
+    """Nobody else can write to the ledger meanwhile."""
+    db = sqlite3.connect(ledger, isolation_level=None, timeout=30)
+    try:
+        db.execute("BEGIN IMMEDIATE")
+        yield
+    finally:
+        db.close()
+
+
 async def test_a_dead_gpu_process_is_503_before_the_first_byte_and_comes_back(endless: Service) -> None:
     key = endless.create_key("--concurrent", "8")
     client = endless.client(key)
@@ -145,6 +196,6 @@ async def test_a_stream_that_outlives_the_service_ends_with_an_error_and_is_sett
 def _answers(ask: Any) -> bool:
     try:
         ask()
-    except openai.InternalServerError:
+    except (openai.InternalServerError, openai.APIConnectionError):
         return False
     return True

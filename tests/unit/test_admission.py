@@ -1,13 +1,13 @@
 """Admission: the bound covers whatever the engine can do, and one reservation is all that happens."""
 
-from typing import cast
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.admission import Demand, NoPrice, admit, bound_of, new_request_id
-from penstock.ledger import Account, Caller, Key, Lease, Ledger, Reserved, Usage
+from penstock.ledger import Account, Caller, Key, Lease, Reserved, Usage
 from penstock.ledger.records import MOST
 from penstock.models import ServedModel
 from penstock.prices import Price
@@ -114,7 +114,7 @@ def demo(effective: str) -> ServedModel:
 async def test_the_lease_says_all_that_the_others_need() -> None:
     ledger, model, demand = OneReservation(), demo("2026-01-01"), Demand(20, 1, 16)
     admitted = await admit(
-        cast("Ledger", ledger), CALLER, model, demand, request_id="req_1", now=NOW, claim_within_s=300
+        ledger, CALLER, model, demand, request_id="req_1", now=NOW, claim_within_s=300
     )
     assert isinstance(admitted, Reserved)
     price = Price("2026-01-01", 100, 50, 200)
@@ -137,7 +137,7 @@ async def test_a_model_without_a_price_in_force_reserves_nothing() -> None:
     ledger = OneReservation()
     with pytest.raises(NoPrice, match="demo"):
         await admit(
-            cast("Ledger", ledger),
+            ledger,
             CALLER,
             demo("2027-01-01"),
             Demand(20, 1, 16),
@@ -151,4 +151,4 @@ async def test_a_model_without_a_price_in_force_reserves_nothing() -> None:
 def test_request_ids_are_ours_and_new() -> None:
     ids = {new_request_id() for _ in range(1_000)}
     assert len(ids) == 1_000
-    assert all(len(request_id) == 28 and request_id.startswith("req_") for request_id in ids)
+    assert all(re.fullmatch("req_[0-9A-Za-z]{16}", request_id) for request_id in ids)

@@ -72,8 +72,20 @@ def test_a_code_of_the_occasion_replaces_the_kinds_own() -> None:
 def test_headers_say_what_a_client_should_do_next() -> None:
     assert Unauthenticated("No.").headers == {"WWW-Authenticate": "Bearer"}
     assert Conflict("No.").headers == {"x-should-retry": "false"}
+    assert Conflict("No.", retry_after=2).headers == {"Retry-After": "2"}
     assert Unavailable("No.", retry_after=7).headers == {"Retry-After": "7"}
     assert RateLimited("No.", headers={"Retry-After": "3"}).headers == {"Retry-After": "3"}
+
+
+def test_details_stand_beside_openais_own_and_never_instead() -> None:
+    error = RateLimited("No.", details={"limit": {"name": "requests_per_minute"}, "message": "Yes."})
+    assert error.envelope()["error"] == {
+        "message": "No.",
+        "type": "rate_limit_error",
+        "param": None,
+        "code": "rate_limit_exceeded",
+        "limit": {"name": "requests_per_minute"},
+    }
 
 
 def test_headers_are_each_errors_own() -> None:

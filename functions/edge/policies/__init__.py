@@ -12,11 +12,13 @@ from functions.edge.exchange import Exchange, Policy, Proceed, Route
 from functions.edge.policies.admit import admit
 from functions.edge.policies.authenticate import authenticate
 from functions.edge.policies.dispatch import dispatch
+from functions.edge.policies.recall import recall
 from functions.edge.policies.validate import validate
 
 POLICIES: tuple[Policy, ...] = (
     authenticate,  # who calls?
     validate,  # is it a request that we can honour?
+    recall,  # was it answered before, under its Idempotency-Key?
     admit,  # is there room for it within the limits? reserves
     dispatch,  # to the GPU process, relayed or by redirect
 )
@@ -30,6 +32,10 @@ def check(route: Route) -> None:
         raise ValueError(f"{route.method} {route.path}: its policies are not the first of POLICIES")
     if bool(route.policies) == bool(route.public):
         raise ValueError(f"{route.method} {route.path}: has policies, or a reason to be public, and not both")
+    if bool(route.policies) != bool(route.group):
+        raise ValueError(
+            f"{route.method} {route.path}: belongs to a group of routes where it has policies, and only there"
+        )
 
 
 async def follow(route: Route, exchange: Exchange) -> Response:

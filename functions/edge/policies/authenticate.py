@@ -1,35 +1,93 @@
-"""Authenticate: whose key is this?
+"""Authenticate: whose key is this, and is it for this route?
 
 A malformed key is refused without a look-up. An unknown id takes the same comparison as a known one.
+Wrong keys cost look-ups, so an address may send so many at once and a minute (see `functions.edge.edge`);
+beyond that it gets a 429 without one. Other keys from such an address still open what they open where this
+process has seen them before: what is remembered of them is compared first, and a right secret is no guess.
+A key that it has not seen has to wait, as those of a neighbour behind the same address would; behind a proxy
+the server has to be told to take the address from it. More addresses than are counted can do more.
 """
 
+from ipaddress import IPv6Address, ip_address
+
 from starlette.datastructures import Headers
+from starlette.requests import Request
 from starlette.responses import Response
 
 from functions.edge.exchange import Exchange, Proceed
 from penstock import keys
 from penstock.clock import now_ms
-from penstock.errors import Forbidden, Unauthenticated
+from penstock.errors import Forbidden, RateLimited, Unauthenticated
+from penstock.keys import ApiKey
+from penstock.ledger import Caller
 
 _NOBODY = "0" * 64  # no secret has this digest
 
 
 async def authenticate(exchange: Exchange, proceed: Proceed) -> Response:
-    """Set `exchange.caller`, or raise Unauthenticated or Forbidden."""
+    """Set `exchange.caller`, or raise Unauthenticated, Forbidden or RateLimited."""
     key = keys.parse(_presented(exchange.request.headers))
     if key is None:
         raise Unauthenticated("The API key is malformed. A Penstock key begins with 'ps_'.")
-    ledger = await exchange.edge.ledger()
-    caller = await ledger.caller(key.id)
-    if not key.matches(caller.key.digest if caller else _NOBODY) or caller is None:
-        raise Unauthenticated("Incorrect API key.")
+    caller = await _caller(exchange, key)
     exchange.facts.update(key=caller.key.id, account=caller.account.id)
+    require_entitled(caller)
+    group = exchange.route.group
+    if not caller.key.may_call(group):
+        raise Forbidden(f"This API key may not call the routes of the group {group!r}.", code="route_not_allowed")
+    exchange.caller = caller
+    return await proceed()
+
+
+def require_entitled(caller: Caller) -> None:
+    """Raises Unauthenticated for a key that has ended, Forbidden for an account that is off."""
     if not caller.key.usable(now_ms()):
         raise Unauthenticated("This API key was revoked or has expired.")
     if not caller.account.enabled:
         raise Forbidden("This account is switched off.", code="account_disabled")
-    exchange.caller = caller
-    return await proceed()
+
+
+async def _caller(exchange: Exchange, key: ApiKey) -> Caller:
+    """The caller whose secret this is. A look-up for a key that may be a guess is paid for before it is made."""
+    callers, failures, address = exchange.edge.callers, exchange.edge.failures, _address(exchange.request)
+    paid = callers.costs(key.id) and not _opens(key, callers.last(key.id))
+    if paid and (wait := failures.take(address)):
+        raise _too_many(wait)
+    try:
+        caller = await callers.get(key.id)
+    except BaseException:
+        if paid:
+            failures.give_back(address)
+        raise
+    if _opens(key, caller) and caller is not None:
+        if paid:
+            failures.give_back(address)
+        return caller
+    if not paid and (wait := failures.take(address)):
+        raise _too_many(wait)
+    raise Unauthenticated("Incorrect API key.")
+
+
+def _opens(key: ApiKey, caller: Caller | None) -> bool:
+    return key.matches(caller.key.digest if caller else _NOBODY)
+
+
+def _too_many(wait: int) -> RateLimited:
+    return RateLimited(
+        f"Too many requests with an incorrect API key came from this address. Try again in {wait} s.",
+        code="too_many_failures",
+        headers={"Retry-After": str(wait)},
+    )
+
+
+def _address(request: Request) -> str:
+    """Where the request comes from; of IPv6 the network, since one host has a whole one to choose from."""
+    host = request.client.host if request.client else ""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host
+    return str(int(address) >> 64) if isinstance(address, IPv6Address) else host
 
 
 def _presented(headers: Headers) -> str:

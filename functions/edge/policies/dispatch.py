@@ -1,7 +1,8 @@
 """Dispatch: sign the ticket, and relay the GPU's answer or send the client there.
 
 Relay is the default. `Penstock-Delivery: direct` is answered 307 where the deployment allows it, towards
-a warm GPU process only; a cold one is relayed. The header `Penstock-Delivery` of the answer says which.
+a warm GPU process only; a cold one is relayed, and so is an answer under an `Idempotency-Key`. The header
+`Penstock-Delivery` of the answer says which.
 """
 
 from urllib.parse import quote
@@ -11,38 +12,21 @@ from starlette.responses import Response
 from functions.edge.exchange import Exchange, Proceed
 from functions.edge.relay import Relay
 from penstock.clock import SECOND
-from penstock.errors import BadRequest
 from penstock.ticket import Ticket, hash_body
 
 
 async def dispatch(exchange: Exchange, _: Proceed) -> Response:
     """The GPU's answer, or the way to it. Nothing comes after this policy."""
-    delivery = _delivery(exchange)
     ticket = _ticket(exchange)
     relay = Relay(exchange, ticket)
-    if delivery == "direct" and await relay.warm():
+    # An answer that is to be kept has to come through here.
+    if exchange.delivery == "direct" and exchange.attempt is None and await relay.warm():
         exchange.facts.update(delivery="direct")
         return _redirect(exchange, ticket)
     exchange.facts.update(delivery="relay")
     response = await relay.answer()
     response.headers["Penstock-Delivery"] = "relay"
     return response
-
-
-def _delivery(exchange: Exchange) -> str:
-    headers = exchange.request.headers
-    wanted = headers.get("penstock-delivery", "relay").strip().lower()
-    if wanted not in ("relay", "direct"):
-        raise BadRequest("Penstock-Delivery must be 'relay' or 'direct'.", param="Penstock-Delivery")
-    if exchange.edge.settings.gpu_public_url is None:
-        return "relay"
-    if wanted == "direct" and ("authorization" not in headers or "x-api-key" in headers):
-        # Clients drop Authorization on a redirect to another host, but would hand x-api-key on.
-        raise BadRequest(
-            "Penstock-Delivery: direct needs the key in the Authorization header, and no x-api-key.",
-            param="Penstock-Delivery",
-        )
-    return wanted
 
 
 def _ticket(exchange: Exchange) -> str:

@@ -1,19 +1,23 @@
-"""Validate: is this a request that we can honour, for a model that this key may use?"""
+"""Validate: is anybody served now, and is this a request that we can honour, for a model that this key may use?"""
 
-from starlette.requests import Request
 from starlette.responses import Response
 
+from functions.edge.body import read_body
 from functions.edge.exchange import Exchange, Proceed
-from penstock.errors import BadRequest, BodyTooLarge, Forbidden, NotFound
+from penstock.errors import BadRequest, Forbidden, NotFound, Unavailable
 from penstock.schemas import read_chat_request
 
-_DIGITS = 18  # of a length; Python itself refuses to read a number of thousands of them
+OFF_FOR = 60  # seconds, after which to ask again
 
 
 async def validate(exchange: Exchange, proceed: Proceed) -> Response:
-    """Set `exchange.body`, `.call` and `.model`, or raise BadRequest, BodyTooLarge, NotFound or Forbidden."""
-    _require_json(exchange.request)
-    exchange.body = await _read_body(exchange.request, exchange.edge.settings.max_body_bytes)
+    """Set `exchange.body`, `.call`, `.model` and `.delivery`.
+
+    Or raise Unavailable, BadRequest, BodyTooLarge, NotFound or Forbidden.
+    """
+    await _require_switched_on(exchange)
+    exchange.delivery = _delivery(exchange)
+    exchange.body = await read_body(exchange.request, exchange.edge.settings.max_body_bytes)
     exchange.call = call = read_chat_request(exchange.body)
     model = exchange.edge.models.get(call.model)
     if model is None:
@@ -32,24 +36,25 @@ async def validate(exchange: Exchange, proceed: Proceed) -> Response:
     return await proceed()
 
 
-def _require_json(request: Request) -> None:
-    content_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
-    if content_type != "application/json":
-        raise BadRequest("The Content-Type must be application/json.", code="invalid_content_type")
+async def _require_switched_on(exchange: Exchange) -> None:
+    """The switch over everybody, which an operator may turn off."""
+    switch = await exchange.edge.switches.get("")
+    if not switch.on:
+        reason = f": {switch.reason}" if switch.reason else "."
+        raise Unavailable(f"The service is switched off{reason}", retry_after=OFF_FOR, code="service_off")
 
 
-async def _read_body(request: Request, limit: int) -> bytes:
-    """The body, never more of it in memory than the limit and one chunk."""
-    declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and (len(declared) > _DIGITS or int(declared) > limit):
-        raise _too_large(limit)
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit:
-            raise _too_large(limit)
-    return bytes(body)
-
-
-def _too_large(limit: int) -> BodyTooLarge:
-    return BodyTooLarge(f"The body is over the limit of {limit} bytes.")
+def _delivery(exchange: Exchange) -> str:
+    headers = exchange.request.headers
+    wanted = headers.get("penstock-delivery", "relay").strip().lower()
+    if wanted not in ("relay", "direct"):
+        raise BadRequest("Penstock-Delivery must be 'relay' or 'direct'.", param="Penstock-Delivery")
+    if exchange.edge.settings.gpu_public_url is None:
+        return "relay"
+    if wanted == "direct" and ("authorization" not in headers or "x-api-key" in headers):
+        # Clients drop Authorization on a redirect to another host, but would hand x-api-key on.
+        raise BadRequest(
+            "Penstock-Delivery: direct needs the key in the Authorization header, and no x-api-key.",
+            param="Penstock-Delivery",
+        )
+    return wanted

@@ -15,6 +15,7 @@ COMPLETIONS = Route(
     "POST",
     "/v1/chat/completions",
     _unreachable,
+    group="chat",
     policies=POLICIES,
     summary="Answer a conversation, whole or as a stream.",
     openapi={
@@ -28,7 +29,13 @@ COMPLETIONS = Route(
                 "in": "header",
                 "description": "'direct' asks for a redirect (307) to the GPU, where the deployment allows it.",
                 "schema": {"type": "string", "enum": ["relay", "direct"]},
-            }
+            },
+            {
+                "name": "Idempotency-Key",
+                "in": "header",
+                "description": "The same key and body get the same answer again, and are billed once.",
+                "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
+            },
         ],
     },
     responses={

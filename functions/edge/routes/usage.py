@@ -1,47 +1,70 @@
-"""`GET /v1/usage`: what the calling key used, its limits, and what remains of them."""
+"""`GET /v1/usage`: what the calling key or its account used, the key's limits, and what remains of them."""
 
-import re
-from datetime import date
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from starlette.responses import Response
 
 from functions.edge.exchange import Exchange, Route
 from functions.edge.policies import POLICIES
-from penstock.clock import day_of, month_of, now_ms
+from functions.edge.query import query_parameters, read_query
+from penstock.clock import day_of, now_ms
 from penstock.errors import BadRequest
 from penstock.ledger import Standing, UsageRow
 from penstock.prices import dollars
-from penstock.schemas.report import LimitReport, UsageReport, UsageReportRow
+from penstock.reports import csv_text, grouped, total
+from penstock.schemas.report import AdminUsageQuery, LimitReport, UsageQuery, UsageReport, UsageReportRow
 
-_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+MAX_LINES = 10_000  # of one report: some three megabytes, which Lambda can still answer with
 
 
 async def _usage(exchange: Exchange) -> Response:
-    now, ledger, caller = now_ms(), await exchange.edge.ledger(), exchange.caller
-    since, until = _day(exchange, "since", f"{month_of(now)}-01"), _day(exchange, "until", day_of(now))
-    rows = await ledger.usage(key_id=caller.key.id, since=since, until=until)
-    total = sum(row.nano for row in rows)
+    now, caller, query = now_ms(), exchange.caller, read_query(exchange.request, UsageQuery)
+    since, until = query.days(day_of(now))
+    ledger = await exchange.edge.ledger()
+    key_id = caller.key.id if query.of == "key" else None
+    rows = await ledger.usage(account_id=caller.account.id, key_id=key_id, since=since, until=until)
+    if query.format == "csv":
+        return csv_answer(rows, query)
     report = UsageReport(
         account=caller.account.id,
-        key=caller.key.id,
+        key=key_id,
         since=since,
         until=until,
         limits={name.value: _limit(standing) for name, standing in (await ledger.standings(caller, now)).items()},
-        data=[_row(row) for row in rows],
-        total_cost_nano_usd=total,
-        total_cost_usd=dollars(total),
+        **report_of(rows, query),
     )
     return Response(report.model_dump_json(), media_type="application/json")
 
 
-def _day(exchange: Exchange, name: str, default: str) -> str:
-    value = exchange.request.query_params.get(name, default)
-    try:
-        if not _DAY.fullmatch(value):
-            raise ValueError
-        return date.fromisoformat(value).isoformat()
-    except ValueError:
-        raise BadRequest(f"{name} must be a day, as YYYY-MM-DD.", param=name, code="invalid_value") from None
+def report_of(rows: Sequence[UsageRow], query: UsageQuery | AdminUsageQuery) -> Mapping[str, Any]:
+    """The fields that every report has: its lines, and what they come to. Raises BadRequest for too many lines."""
+    lines, whole = grouped(rows, query.group_by, query.model), total(rows, query.model)
+    _check_size(len(lines))
+    return {
+        "group_by": query.group_by,
+        "data": [UsageReportRow(**line.as_json()) for line in lines],
+        "total_requests": whole.requests,
+        "total_cost_nano_usd": whole.nano,
+        "total_cost_usd": dollars(whole.nano),
+    }
+
+
+def csv_answer(rows: Sequence[UsageRow], query: UsageQuery | AdminUsageQuery) -> Response:
+    """The report's lines alone, as in RFC 4180. Raises BadRequest for too many lines."""
+    lines = grouped(rows, query.group_by, query.model)
+    _check_size(len(lines))
+    headers = {"Content-Disposition": 'attachment; filename="usage.csv"'}
+    return Response(csv_text(lines, query.group_by), headers=headers, media_type="text/csv")
+
+
+def _check_size(lines: int) -> None:
+    if lines > MAX_LINES:
+        raise BadRequest(
+            f"The report would have {lines:,} lines, more than {MAX_LINES:,}: ask for fewer days, or group by less.",
+            param="group_by",
+            code="report_too_large",
+        )
 
 
 def _limit(standing: Standing) -> LimitReport:
@@ -50,39 +73,13 @@ def _limit(standing: Standing) -> LimitReport:
     )
 
 
-def _row(row: UsageRow) -> UsageReportRow:
-    return UsageReportRow(
-        day=row.day,
-        model=row.model,
-        requests=row.requests,
-        prompt_tokens=row.usage.prompt_tokens,
-        cached_prompt_tokens=row.usage.cached_prompt_tokens,
-        completion_tokens=row.usage.completion_tokens,
-        cost_nano_usd=row.nano,
-        cost_usd=dollars(row.nano),
-    )
-
-
-def _query(name: str, meaning: str) -> dict[str, object]:
-    return {
-        "name": name,
-        "in": "query",
-        "description": meaning,
-        "schema": {"type": "string", "format": "date"},
-    }
-
-
 USAGE = Route(
     "GET",
     "/v1/usage",
     _usage,
     policies=POLICIES[:1],
-    summary="This key's usage by model and day, its limits, and what remains.",
-    openapi={
-        "parameters": [
-            _query("since", "The first UTC day; without it, the first of this month."),
-            _query("until", "The last UTC day; without it, today."),
-        ]
-    },
-    responses={200: {"model": UsageReport}},
+    group="usage",
+    summary="What this key, or its account, used; its limits, and what remains.",
+    openapi={"parameters": query_parameters(UsageQuery)},
+    responses={200: {"model": UsageReport, "content": {"text/csv": {}}}},
 )

@@ -4,24 +4,30 @@ from typing import Annotated
 
 import typer
 
-from penstock.cli.failure import Failure
+from penstock.administration import change_account, check_account, open_account
 from penstock.cli.ledgers import Data, LedgerUrl, on_ledger
 from penstock.cli.limits import (
     Concurrent,
     MonthlyBudget,
+    MonthlyTokens,
     RequestsPerMinute,
     TokensPerMinute,
+    limits_change,
     limits_json,
     limits_text,
-    limits_with,
+    new_limits,
 )
 from penstock.cli.output import iso_time, print_json, print_table, short_time
 from penstock.clock import now_ms
-from penstock.ledger import Account, Ledger
+from penstock.ledger import Account
 
 app = typer.Typer(help="Make accounts, and set their limits.", no_args_is_help=True)
 
 AccountId = Annotated[str, typer.Argument(metavar="ID", help="The account's id.")]
+KeepAnswers = Annotated[
+    bool | None,
+    typer.Option("--keep-answers/--no-keep-answers", help="Whether answers are stored for their Idempotency-Key."),
+]
 
 
 @app.command()
@@ -29,21 +35,33 @@ def create(
     account_id: AccountId,
     *,
     name: Annotated[str, typer.Option("--name", help="Whose it is.")] = "",
+    requests_per_minute: RequestsPerMinute = None,
+    tokens_per_minute: TokensPerMinute = None,
+    concurrent: Concurrent = None,
+    monthly_budget: MonthlyBudget = None,
+    monthly_tokens: MonthlyTokens = None,
+    keep_answers: KeepAnswers = None,
     data: Data = None,
     ledger: LedgerUrl = None,
 ) -> None:
-    """Make an account without limits."""
-    if not 0 < len(account_id) <= 64 or not account_id.replace("-", "").replace("_", "").isalnum():
-        raise Failure("an account's id has up to 64 letters, digits, - and _", exit_code=2)
-    account = Account(account_id, name or account_id, now_ms())
-
-    async def add(opened: Ledger) -> None:
-        try:
-            await opened.create_account(account)
-        except ValueError as error:
-            raise Failure(f"there is an account {account_id!r} already") from error
-
-    on_ledger(data, ledger, add)
+    """Make an account, without limits where none are given."""
+    limits = limits_change(
+        requests_per_minute=requests_per_minute,
+        tokens_per_minute=tokens_per_minute,
+        concurrent=concurrent,
+        monthly_budget=monthly_budget,
+        monthly_tokens=monthly_tokens,
+    )
+    account = check_account(
+        Account(
+            id=account_id,
+            name=name or account_id,
+            created_at=now_ms(),
+            limits=new_limits(limits),
+            keep_answers=keep_answers is not False,
+        )
+    )
+    on_ledger(data, ledger, lambda opened: open_account(opened, account))
     typer.echo(f"The account {account_id} was made.")
 
 
@@ -67,7 +85,7 @@ def list_accounts(
                 account.name,
                 limits_text(account.limits),
                 short_time(account.created_at)[:10],
-                "enabled" if account.enabled else "disabled",
+                _state(account),
             )
             for account in accounts
         ],
@@ -82,29 +100,30 @@ def set_account(
     tokens_per_minute: TokensPerMinute = None,
     concurrent: Concurrent = None,
     monthly_budget: MonthlyBudget = None,
+    monthly_tokens: MonthlyTokens = None,
     enabled: Annotated[bool | None, typer.Option("--enable/--disable", help="Whether its keys open anything.")] = None,
+    keep_answers: KeepAnswers = None,
     data: Data = None,
     ledger: LedgerUrl = None,
 ) -> None:
-    """Change the limits that are given; the others stay."""
+    """Change what is given; the rest stays."""
+    limits = limits_change(
+        requests_per_minute=requests_per_minute,
+        tokens_per_minute=tokens_per_minute,
+        concurrent=concurrent,
+        monthly_budget=monthly_budget,
+        monthly_tokens=monthly_tokens,
+    )
+    account = on_ledger(
+        data,
+        ledger,
+        lambda opened: change_account(opened, account_id, limits, enabled=enabled, keep_answers=keep_answers),
+    )
+    typer.echo(f"{account.id}: {_state(account)}; limits: {limits_text(account.limits)}")
 
-    async def change(opened: Ledger) -> Account:
-        found = [account for account in await opened.accounts() if account.id == account_id]
-        if not found:
-            raise Failure(f"there is no account {account_id!r}; `penstock accounts list` shows them")
-        limits = limits_with(
-            found[0].limits,
-            requests_per_minute=requests_per_minute,
-            tokens_per_minute=tokens_per_minute,
-            concurrent=concurrent,
-            monthly_budget=monthly_budget,
-        )
-        on = found[0].enabled if enabled is None else enabled
-        return await opened.set_account(account_id, enabled=on, limits=limits)
 
-    account = on_ledger(data, ledger, change)
-    state = "enabled" if account.enabled else "disabled"
-    typer.echo(f"{account.id}: {state}; limits: {limits_text(account.limits)}")
+def _state(account: Account) -> str:
+    return ("enabled" if account.enabled else "disabled") + ("" if account.keep_answers else ", keeps no answers")
 
 
 def _as_json(account: Account) -> dict[str, object]:
@@ -112,6 +131,7 @@ def _as_json(account: Account) -> dict[str, object]:
         "id": account.id,
         "name": account.name,
         "enabled": account.enabled,
+        "keep_answers": account.keep_answers,
         "limits": limits_json(account.limits),
         "created_at": iso_time(account.created_at),
     }

@@ -11,7 +11,7 @@ import typer
 from typer.exceptions import TyperException
 
 from penstock import __version__
-from penstock.cli import accounts, chat, keys, serve, usage
+from penstock.cli import accounts, chat, keys, ledger, serve, switch, usage
 from penstock.cli.failure import Failure
 
 app = typer.Typer(
@@ -24,8 +24,10 @@ app = typer.Typer(
 app.command()(serve.serve)
 app.command()(chat.chat)
 app.command()(usage.usage)
+app.command()(switch.switch)
 app.add_typer(keys.app, name="keys")
 app.add_typer(accounts.app, name="accounts")
+app.add_typer(ledger.app, name="ledger")
 
 
 def _version(wanted: bool) -> None:
@@ -58,6 +60,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def _explained(error: Exception) -> tuple[str, int]:
     """An expected error's one line and exit code. An unexpected one is a defect: it is raised."""
+    from penstock.administration import AdministrationError, Invalid  # noqa: PLC0415
     from penstock.ledger.records import LedgerUnavailable  # noqa: PLC0415 (not for a command that succeeds)
     from penstock.models import ConfigError  # noqa: PLC0415
 
@@ -65,6 +68,10 @@ def _explained(error: Exception) -> tuple[str, int]:
         return str(error), error.exit_code
     if isinstance(error, TyperException):
         return " ".join(error.format_message().split()), error.exit_code
+    if isinstance(error, Invalid):
+        return f"{error.field}: {error}", 2
+    if isinstance(error, AdministrationError):
+        return str(error), 1
     if isinstance(error, LedgerUnavailable):
         return f"the ledger is not available: {error}", 1
     if isinstance(error, ConfigError | OSError):

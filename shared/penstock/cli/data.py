@@ -3,7 +3,7 @@
 It is its owner's alone (mode 0700, files 0600), and one `serve` uses it at a time. The files:
 `ledger.db` (and SQLite's own beside it), `ticket.key` (signs tickets between the edge and the GPU
 process), `key` (the first API key, for `penstock chat`), `penstock.toml` (the served model), `serve.lock`,
-`logs/`.
+`logs/`, `spool/` (settlements that the ledger has not taken yet).
 """
 
 import base64
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from penstock.cli.failure import Failure
 
-_OURS = frozenset({"ledger.db", "serve.lock", "ticket.key", "key", "penstock.toml", "logs"})
+_OURS = frozenset({"ledger.db", "serve.lock", "ticket.key", "key", "penstock.toml", "logs", "spool"})
 
 
 class DataDirectory:
@@ -27,6 +27,7 @@ class DataDirectory:
         self.ledger_file = self.path / "ledger.db"
         self.model_table = self.path / "penstock.toml"
         self.key_file = self.path / "key"
+        self.spool = self.path / "spool"
 
     @property
     def ledger_url(self) -> str:

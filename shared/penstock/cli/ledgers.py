@@ -2,19 +2,21 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from penstock.cli.data import DataDirectory
 from penstock.cli.failure import Failure
-from penstock.ledger import Ledger, open_ledger
+from penstock.ledger import Ledger, check_url, open_ledger
 
 T = TypeVar("T")
 
 DEFAULT_DATA = Path(".penstock")
+# The extra that brings what a store needs.
+_EXTRAS = {"sqlalchemy": "local", "aiosqlite": "local", "aiobotocore": "edge", "botocore": "edge"}
 
 Data = Annotated[
     Path | None,
@@ -29,7 +31,7 @@ LedgerUrl = Annotated[
     typer.Option(
         "--ledger",
         metavar="URL",
-        help="A ledger elsewhere, such as sqlite:///PATH (else PENSTOCK_LEDGER_URL, unless --data is given).",
+        help="A ledger elsewhere: sqlite:///PATH or dynamodb://TABLE (else PENSTOCK_LEDGER_URL, without --data).",
     ),
 ]
 
@@ -41,7 +43,34 @@ def data_directory(data: Path | None) -> DataDirectory:
 
 def on_ledger(data: Path | None, url: str | None, work: Callable[[Ledger], Awaitable[T]]) -> T:
     """Do the work on the ledger that the options name, and close it. An option goes before the environment."""
-    return asyncio.run(_opened(_url(data, url), work))
+    return run(_opened(_url(data, url), work))
+
+
+def named_ledger(url: str | None) -> str:
+    """The URL that the option or the environment gives. Raises Failure where neither does."""
+    named = url or os.environ.get("PENSTOCK_LEDGER_URL")
+    if not named:
+        raise Failure("--ledger URL: which one?", exit_code=2)
+    return checked_url("--ledger", named)
+
+
+def checked_url(option: str, url: str) -> str:
+    """The URL that an option gave. Raises Failure where it names no ledger."""
+    try:
+        return check_url(url)
+    except ValueError as error:
+        raise Failure(f"{option}: {error}", exit_code=2) from error
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Do the work with a ledger. Raises Failure where its URL is none, or its library is not installed."""
+    try:
+        return asyncio.run(work)
+    except ModuleNotFoundError as error:
+        extra = _EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        raise Failure(f"this needs {error.name}: install penstock with its `{extra}` extra") from error
 
 
 def _url(data: Path | None, url: str | None) -> str:
@@ -55,12 +84,7 @@ def _url(data: Path | None, url: str | None) -> str:
 
 
 async def _opened(url: str, work: Callable[[Ledger], Awaitable[T]]) -> T:
-    try:
-        ledger = await open_ledger(url)
-    except ModuleNotFoundError as error:
-        raise Failure(f"this needs {error.name}: install penstock with its `local` extra") from error
-    except ValueError as error:
-        raise Failure(f"--ledger: {error}") from error
+    ledger = await open_ledger(checked_url("--ledger", url))
     try:
         return await work(ledger)
     finally:

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from penstock.cli.failure import Failure
 from penstock.cli.ledgers import Data, data_directory
 
 
@@ -20,11 +21,25 @@ def serve(
             help="A model of penstock.toml (default: its first), a folder, or a repository of the hub.",
         ),
     ] = None,
+    ledger: Annotated[
+        str | None,
+        typer.Option(
+            "--ledger",
+            metavar="URL",
+            help="A ledger elsewhere, such as dynamodb://TABLE; made where there is none.",
+        ),
+    ] = None,
 ) -> None:
     """Serve a model on this machine: edge, GPU process and ledger, until Ctrl-C."""
     from penstock.cli.serving.session import Session  # noqa: PLC0415
+    from penstock.ledger import check_url  # noqa: PLC0415
+
+    try:
+        url = None if ledger is None else check_url(ledger)
+    except ValueError as error:
+        raise Failure(f"--ledger: {error}", exit_code=2) from error
 
     directory = data_directory(data)
     with directory.owned():
-        code = Session.prepare(directory, host, port, model).run()
+        code = Session.prepare(directory, host, port, model=model, ledger_url=url).run()
     raise typer.Exit(code)

@@ -1,21 +1,21 @@
-"""`penstock usage`: what was used and what it cost, by UTC day, key and model. Costs are exact."""
+"""`penstock usage`: what was used and what it cost, by UTC day, key, model and account. Costs are exact."""
 
-import csv
 import sys
 from collections.abc import Sequence
 from datetime import date
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from penstock.administration import found_account, found_key
 from penstock.cli.failure import Failure
 from penstock.cli.ledgers import Data, LedgerUrl, on_ledger
 from penstock.cli.output import print_json, print_table
 from penstock.ledger import Ledger, UsageRow
 from penstock.prices import dollars
+from penstock.reports import COUNTS, GROUPS, Line, csv_text, grouped, total
 
-_COUNTS = ("requests", "prompt_tokens", "cached_prompt_tokens", "completion_tokens")
-_COLUMNS = ("day", "account", "key", "model", *_COUNTS, "cost_nano_usd", "cost_usd")
+_TABLE = ("day", "key", "model")  # unless told otherwise: a key has one account
 
 
 def _day(text: str) -> str:
@@ -28,6 +28,11 @@ def _day(text: str) -> str:
 def usage(
     *,
     key: Annotated[str | None, typer.Option("--key", metavar="ID", help="Only this key's.")] = None,
+    account: Annotated[str | None, typer.Option("--account", metavar="ID", help="Only this account's.")] = None,
+    model: Annotated[str | None, typer.Option("--model", metavar="NAME", help="Only this model's.")] = None,
+    by: Annotated[
+        str | None, typer.Option("--by", metavar="A,B", help="Added up by any of day, account, key, model.")
+    ] = None,
     since: Annotated[
         str | None, typer.Option("--since", parser=_day, metavar="DAY", help="From this UTC day on.")
     ] = None,
@@ -44,61 +49,47 @@ def usage(
         raise Failure("--json or --csv, not both", exit_code=2)
     if since is not None and until is not None and since > until:
         raise Failure(f"--since {since} is after --until {until}", exit_code=2)
-
-    async def read(opened: Ledger) -> Sequence[UsageRow]:
-        if key is not None and await opened.caller(key) is None:
-            raise Failure(f"there is no key {key!r}; `penstock keys list` shows them")
-        return await opened.usage(key_id=key, since=since or "", until=until or "~")
-
-    found = on_ledger(data, ledger, read)
-    rows = [_as_json(row) for row in sorted(found, key=lambda row: (row.day, row.key_id, row.model))]
+    groups = _groups(by) or (GROUPS if as_json or as_csv else _TABLE)
+    rows = on_ledger(data, ledger, lambda opened: _read(opened, account, key, since or "", until or "~"))
+    lines, whole = grouped(rows, groups, model), total(rows, model)
     if as_json:
-        print_json({"object": "usage", "since": since, "until": until, "data": rows, "total": _total(rows)})
+        listed = [line.as_json() for line in lines]
+        print_json({"object": "usage", "since": since, "until": until, "data": listed, "total": whole.as_json()})
     elif as_csv:
-        _print_csv(rows)
+        sys.stdout.write(csv_text(lines, groups))
     else:
-        _print_table(rows)
+        _print_table(lines, whole, groups)
 
 
-def _as_json(row: UsageRow) -> dict[str, Any]:
-    return {
-        "day": row.day,
-        "account": row.account_id,
-        "key": row.key_id,
-        "model": row.model,
-        "requests": row.requests,
-        "prompt_tokens": row.usage.prompt_tokens,
-        "cached_prompt_tokens": row.usage.cached_prompt_tokens,
-        "completion_tokens": row.usage.completion_tokens,
-        "cost_nano_usd": row.nano,
-        "cost_usd": dollars(row.nano),
-    }
+def _groups(by: str | None) -> tuple[str, ...]:
+    names = {name.strip() for name in by.split(",")} if by is not None else set()
+    if not names <= set(GROUPS):
+        raise Failure(f"--by: one or more of {', '.join(GROUPS)}", exit_code=2)
+    return tuple(name for name in GROUPS if name in names)
 
 
-def _total(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    nano = sum(row["cost_nano_usd"] for row in rows)
-    counts = {count: sum(row[count] for row in rows) for count in _COUNTS}
-    return {**counts, "cost_nano_usd": nano, "cost_usd": dollars(nano)}
+async def _read(ledger: Ledger, account: str | None, key: str | None, since: str, until: str) -> Sequence[UsageRow]:
+    if account is not None:
+        await found_account(ledger, account)
+    if key is not None:
+        # A store finds an account's usage sooner than a key's among everybody's.
+        account = account or (await found_key(ledger, key)).account_id
+    return await ledger.usage(account_id=account, key_id=key, since=since, until=until)
 
 
-def _print_csv(rows: Sequence[dict[str, Any]]) -> None:
-    writer = csv.DictWriter(sys.stdout, _COLUMNS, lineterminator="\r\n")
-    writer.writeheader()
-    writer.writerows(rows)
-
-
-def _print_table(rows: Sequence[dict[str, Any]]) -> None:
-    if not rows:
+def _print_table(lines: Sequence[Line], whole: Line, groups: Sequence[str]) -> None:
+    if not lines:
         typer.echo("Nothing was used yet.")
         return
     numbers = ("requests", "prompt", "cached", "completion", "cost")
     print_table(
-        ("day", "key", "model", *numbers),
-        [(row["day"], row["key"], row["model"], *_figures(row)) for row in rows],
+        (*groups, *numbers),
+        [(*dict(line.group).values(), *_figures(line)) for line in lines],
         numbers=numbers,
-        total=("total", "", "", *_figures(_total(rows))),
+        total=("total", *[""] * (len(groups) - 1), *_figures(whole)),
     )
 
 
-def _figures(row: dict[str, Any]) -> list[str]:
-    return [f"{row[count]:,}" for count in _COUNTS] + [f"${row['cost_usd']}"]
+def _figures(line: Line) -> list[str]:
+    counts = line.as_json()
+    return [f"{counts[count]:,}" for count in COUNTS] + [f"${dollars(line.nano)}"]

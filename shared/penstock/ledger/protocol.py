@@ -18,6 +18,7 @@ from typing import Protocol
 
 from penstock.ledger.records import (
     Account,
+    Audit,
     Bound,
     Caller,
     Claim,
@@ -30,6 +31,7 @@ from penstock.ledger.records import (
     Settled,
     Standings,
     StoredAnswer,
+    Switch,
     Usage,
     UsageRecord,
     UsageRow,
@@ -47,8 +49,13 @@ class Ledger(Protocol):
     async def accounts(self) -> Sequence[Account]:
         """All accounts, oldest first."""
 
-    async def set_account(self, account_id: str, *, enabled: bool, limits: Limits) -> Account:
-        """Change an account's switch and limits. KeyError where there is none."""
+    async def account(self, account_id: str) -> Account | None:
+        """The account of that id; None where there is none."""
+
+    async def set_account(
+        self, account_id: str, *, enabled: bool, limits: Limits, keep_answers: bool = True
+    ) -> Account:
+        """Change an account's switch, limits and retention. KeyError where there is none."""
 
     async def create_key(self, key: Key) -> None:
         """Add a key. ValueError where the id is another key's, KeyError where there is no such account."""
@@ -59,11 +66,22 @@ class Ledger(Protocol):
     async def caller(self, key_id: str) -> Caller | None:
         """The key and its account, in one look-up; None where there is no such key."""
 
+    async def set_key(
+        self, key_id: str, *, limits: Limits, models: frozenset[str] | None, routes: frozenset[str] | None
+    ) -> Key:
+        """Change a key's limits and scope. KeyError where there is none."""
+
     async def expire_key(self, key_id: str, expires_at: int) -> Key:
         """Let a key end at a time; an earlier end stays. KeyError where there is none."""
 
     async def revoke_key(self, key_id: str, now: int) -> Key:
         """End a key at once; the first revocation's time stays. KeyError where there is none."""
+
+    async def switch(self) -> Switch:
+        """The switch over everybody. It is on until it is set."""
+
+    async def set_switch(self, switch: Switch) -> None:
+        """Set the switch over everybody. `reserve` does not look at it: whoever admits does, and may cache it."""
 
     # -- a request's life -------------------------------------------------------------------------
 
@@ -71,7 +89,8 @@ class Ledger(Protocol):
         """Set `lease.bound` aside, at `lease.reserved_at`, within the limits of account and key.
 
         The limits are those in the store, not those in `caller`, which may be cached. A lease that is
-        already live is reserved again without change. AccessDenied where the account is off, or the key
+        already live is reserved again without change; one that was claimed or settled is not to be reserved
+        again. The lease to go on with is the one that comes back. AccessDenied where the account is off, or the key
         has ended, is not the account's or does not exist. Dead leases are reaped before a refusal is
         given. Of several limits reached the budget is named first, and the account's before the key's.
         """
@@ -79,6 +98,7 @@ class Ledger(Protocol):
     async def claim(self, lease: Lease, attempt: str, bound: Bound, now: int, deadline: int) -> Claim:
         """Take the lease up for one generation and shrink its reservation to `bound`.
 
+        Trusts that the lease was reserved, which a ticket proves.
         `attempt` names the one who claims, so that its retry is not taken for another's. A second
         attempt gets TAKEN until the first one's deadline has passed. ValueError where `bound` is larger
         than what is set aside: the lease's bound, or that of an earlier claim.
@@ -99,7 +119,10 @@ class Ledger(Protocol):
         """
 
     async def release(self, lease: Lease, now: int) -> bool:
-        """Give an unclaimed lease back as if it had never been reserved. False where it is not unclaimed."""
+        """Give an unclaimed lease back as if it had never been reserved. False where it is not unclaimed.
+
+        Like `claim` and `settle`, it trusts that the lease was reserved.
+        """
 
     async def expire(self, now: int) -> Sequence[str]:
         """Close the leases past their deadline, each at its last checkpoint; the ids of those closed.
@@ -122,20 +145,35 @@ class Ledger(Protocol):
         """The usage record of one request; None before it is settled or closed."""
 
     async def records(self, *, account_id: str | None = None, limit: int = 1_000) -> Sequence[UsageRecord]:
-        """The latest usage records, newest first by `settled_at`."""
+        """The latest usage records, newest first by `settled_at`. May read the whole store: not for a request."""
+
+    async def audit(self, now: int) -> Audit:
+        """Compare everything that is kept twice, and report what does not add up. Changes nothing.
+
+        Sums against records, costs against prices, leases against records, and what is counted against an
+        account's budget against its usage. May read the whole store, while it is in use.
+        """
 
     # -- idempotency ------------------------------------------------------------------------------
 
     async def begin(
-        self, account_id: str, idempotency_key: str, body_hash: str, now: int, expires_at: int
+        self, account_id: str, idempotency_key: str, body_hash: str, attempt: str, *, now: int, expires_at: int
     ) -> StoredAnswer | Idempotency:
-        """Take up an `Idempotency-Key`, or say what became of it. One past `expires_at` is forgotten."""
+        """Take up an `Idempotency-Key`, or say what became of it. One past `expires_at` is forgotten.
 
-    async def remember(self, account_id: str, idempotency_key: str, answer: StoredAnswer, expires_at: int) -> None:
-        """Keep the answer of a request that `begin` called FRESH. The first answer stays."""
+        `attempt` names the one who begins, so that its retry is FRESH again and not IN_FLIGHT.
+        """
 
-    async def abandon(self, account_id: str, idempotency_key: str) -> None:
-        """Forget a request that `begin` called FRESH. Changes nothing where an answer is kept."""
+    async def remember(
+        self, account_id: str, idempotency_key: str, attempt: str, answer: StoredAnswer | None, expires_at: int
+    ) -> bool:
+        """Keep the answer of the attempt that was FRESH, or, with None, only that there was one.
+
+        False where the key is not the attempt's any more; the first answer stays.
+        """
+
+    async def abandon(self, account_id: str, idempotency_key: str, attempt: str) -> None:
+        """Forget a request that was FRESH for the attempt. Changes nothing where it was remembered."""
 
     # -- the store --------------------------------------------------------------------------------
 

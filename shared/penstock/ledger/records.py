@@ -4,7 +4,7 @@ A lease is self-contained: whoever holds it (the ticket carries it) can claim, c
 without reading anything else first.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 
 from penstock.clock import day_of, minute_of, month_of
@@ -21,12 +21,13 @@ class Limits:
     tokens_per_minute: int | None = None
     concurrent_requests: int | None = None
     monthly_budget: int | None = None  # nano-dollars
+    monthly_tokens: int | None = None
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            limit = getattr(self, field.name)
+        for one in fields(self):
+            limit = getattr(self, one.name)
             if limit is not None and not 0 <= limit <= MOST:
-                raise ValueError(f"{field.name} must be from 0 to {MOST}, not {limit}")
+                raise ValueError(f"{one.name} must be from 0 to {MOST}, not {limit}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,10 @@ class Account:
     created_at: int
     enabled: bool = True
     limits: Limits = Limits()
+    keep_answers: bool = True  # whether an answer may be stored for its `Idempotency-Key`
+
+
+ADMIN = "admin"  # the routes that only a key which names them may call
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,7 @@ class Key:
     revoked_at: int | None = None
     models: frozenset[str] | None = None  # None: every served model
     limits: Limits = Limits()
+    routes: frozenset[str] | None = None  # groups of routes, such as `chat`; None: all but ADMIN
 
     def usable(self, now: int) -> bool:
         """Whether the key opens anything at `now`: neither revoked nor expired."""
@@ -64,6 +70,10 @@ class Key:
         """Whether the key's scope holds the model, by its name in the table."""
         return self.models is None or model in self.models
 
+    def may_call(self, routes: str) -> bool:
+        """Whether the key's scope holds the group of routes. ADMIN has to be named."""
+        return routes != ADMIN if self.routes is None else routes in self.routes
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:
@@ -71,6 +81,7 @@ class Caller:
 
     account: Account
     key: Key
+    revision: int = field(default=0, compare=False)  # the store's, of all that is said here; opaque to others
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +116,8 @@ class Lease:
     price: Price
     reserved_at: int
     deadline: int  # an unclaimed lease is closed after this
+    # Whether what a claim gives back is worth a write of its own, because the caller is near a limit.
+    tight: bool = field(default=False, compare=False)
 
     @property
     def minute(self) -> int:
@@ -145,12 +158,18 @@ class Usage:
 
 
 class LimitName(StrEnum):
-    """The four limits that a reservation is held to."""
+    """The limits that a reservation is held to."""
 
     REQUESTS_PER_MINUTE = "requests_per_minute"
     TOKENS_PER_MINUTE = "tokens_per_minute"
     CONCURRENT_REQUESTS = "concurrent_requests"
     MONTHLY_BUDGET = "monthly_budget"
+    MONTHLY_TOKENS = "monthly_tokens"
+
+    @property
+    def monthly(self) -> bool:
+        """Whether it is a budget of the month, and not a rate."""
+        return self in (LimitName.MONTHLY_BUDGET, LimitName.MONTHLY_TOKENS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +207,7 @@ class Refused:
     standing: Standing
     requested: int
     retry_at: int  # milliseconds: the earliest time at which trying again can help
+    standings: Standings = field(default_factory=dict, compare=False)  # with the limits that have room
 
     @property
     def hopeless(self) -> bool:
@@ -242,13 +262,20 @@ class UsageRow:
     nano: int
 
 
+MAX_ANSWER = 300_000  # bytes of a stored answer; the largest item of DynamoDB holds it
+
+
 @dataclass(frozen=True, slots=True)
 class StoredAnswer:
-    """An answer kept under an `Idempotency-Key`."""
+    """An answer kept under an `Idempotency-Key`. ValueError for a body over MAX_ANSWER bytes."""
 
     status: int
     content_type: str
     body: bytes
+
+    def __post_init__(self) -> None:
+        if len(self.body) > MAX_ANSWER:
+            raise ValueError(f"an answer of {len(self.body)} bytes is over {MAX_ANSWER}, the most that is stored")
 
 
 class Idempotency(StrEnum):
@@ -257,6 +284,37 @@ class Idempotency(StrEnum):
     FRESH = "fresh"  # never seen: go on, then store or abandon
     IN_FLIGHT = "in_flight"  # the same request is running
     MISMATCH = "mismatch"  # the key was used with another body
+    UNKEPT = "unkept"  # the same request was answered, and its answer was not kept
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """The switch over everybody: off, no key opens anything that spends. `reason` is for the callers."""
+
+    on: bool = True
+    reason: str = ""
+    changed_at: int = 0  # milliseconds; 0: never
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something in the ledger that does not add up."""
+
+    kind: str  # such as "rollup"
+    subject: str  # such as a request's id
+    message: str  # with the numbers
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What was looked at, and what does not add up."""
+
+    accounts: int
+    leases: int  # live ones
+    records: int
+    rows: int  # of usage, added up
+    nano: int  # of all records that were compared
+    findings: tuple[Finding, ...]
 
 
 class AccessDenied(Exception):

@@ -5,23 +5,18 @@ parameter as OpenAI does (`messages[1].content`). A message's text parts are joi
 so that nothing after this knows of parts.
 """
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-import orjson
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     StringConstraints,
-    ValidationError,
     WithJsonSchema,
     model_validator,
 )
-from pydantic_core import ErrorDetails, PydanticCustomError
 
-from penstock.errors import BadRequest, UnsupportedParameter
 from penstock.schemas.parameters import without_refused
+from penstock.schemas.reading import Strict, json_object, read, whole, wrong_at
 
 MAX_MESSAGES = 4_096
 MAX_PARTS = 1_024
@@ -36,44 +31,39 @@ _TEXT_PART = {
 }
 
 
-def _at(place: str, message: str, kind: str = "invalid_value") -> PydanticCustomError:
-    """An error at `place` below the field that is being validated."""
-    return PydanticCustomError(kind, "{message}", {"message": message, "place": place})
-
-
 def _joined(content: object) -> object:
     """Content as one string: itself, or its text parts joined by a line break."""
     if isinstance(content, str):
         return content
     if not isinstance(content, list):
-        raise _at("", "must be a string or a list of text parts", "invalid_type")
+        raise wrong_at("", "must be a string or a list of text parts", "invalid_type")
     if not 1 <= len(content) <= MAX_PARTS:
-        raise _at("", f"must have between 1 and {MAX_PARTS} parts")
+        raise wrong_at("", f"must have between 1 and {MAX_PARTS} parts")
     return "\n".join(_text_of(index, part) for index, part in enumerate(content))
 
 
 def _text_of(index: int, part: object) -> str:
     if not isinstance(part, dict):
-        raise _at(f"[{index}]", "must be an object", "invalid_type")
+        raise wrong_at(f"[{index}]", "must be an object", "invalid_type")
     if part.get("type") != "text":
-        raise _at(f"[{index}].type", "only parts of type 'text' are supported", "unsupported_parameter")
+        raise wrong_at(f"[{index}].type", "only parts of type 'text' are supported", "unsupported_parameter")
     if part.keys() != {"type", "text"}:
-        raise _at(f"[{index}]", "a text part has 'type' and 'text', and nothing else")
+        raise wrong_at(f"[{index}]", "a text part has 'type' and 'text', and nothing else")
     if not isinstance(part["text"], str):
-        raise _at(f"[{index}].text", "must be a string", "invalid_type")
+        raise wrong_at(f"[{index}].text", "must be a string", "invalid_type")
     return part["text"]
 
 
 def _known_role(role: object) -> object:
     if role in ("tool", "function"):
-        raise _at("", f"messages of the role {role!r} are not supported", "unsupported_parameter")
+        raise wrong_at("", f"messages of the role {role!r} are not supported", "unsupported_parameter")
     return role
 
 
 def _nothing(value: object) -> None:
     """Fields of an answer that is sent back as history: accepted where they hold nothing."""
     if value is not None and value != []:
-        raise _at("", "is not supported", "unsupported_parameter")
+        raise wrong_at("", "is not supported", "unsupported_parameter")
 
 
 Content = Annotated[
@@ -92,11 +82,7 @@ Nothing = Annotated[None, BeforeValidator(_nothing), WithJsonSchema({"type": "nu
 Label = Annotated[str, StringConstraints(max_length=512)]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class Message(_Strict):
+class Message(Strict):
     """One message. `name` is accepted without effect; the rest belongs to answers sent back as history."""
 
     role: Annotated[Literal["system", "developer", "user", "assistant"], BeforeValidator(_known_role)]
@@ -109,7 +95,7 @@ class Message(_Strict):
     tool_calls: Nothing = None
 
 
-class StreamOptions(_Strict):
+class StreamOptions(Strict):
     """`include_obfuscation` is accepted without effect: chunks are never padded."""
 
     include_usage: bool | None = None
@@ -121,9 +107,9 @@ def _stops(stop: object) -> object:
     if stops is None:
         return ()
     if not isinstance(stops, list) or not all(isinstance(one, str) for one in stops):
-        raise _at("", "must be a string or a list of strings", "invalid_type")
+        raise wrong_at("", "must be a string or a list of strings", "invalid_type")
     if len(stops) > MAX_STOPS or not all(1 <= len(one) <= MAX_STOP_LENGTH for one in stops):
-        raise _at("", f"at most {MAX_STOPS} strings of 1 to {MAX_STOP_LENGTH} characters")
+        raise wrong_at("", f"at most {MAX_STOPS} strings of 1 to {MAX_STOP_LENGTH} characters")
     return tuple(stops)
 
 
@@ -135,16 +121,11 @@ Stops = Annotated[
 ]
 
 
-def _whole(number: object) -> object:
-    """JSON knows one kind of number: 16.0 is 16."""
-    return int(number) if isinstance(number, float) and number.is_integer() else number
+Tokens = Annotated[int, Field(ge=1, le=2**31 - 1), BeforeValidator(whole)]
+Seed = Annotated[int, Field(ge=-(2**63), le=2**63 - 1), BeforeValidator(whole)]
 
 
-Tokens = Annotated[int, Field(ge=1, le=2**31 - 1), BeforeValidator(_whole)]
-Seed = Annotated[int, Field(ge=-(2**63), le=2**63 - 1), BeforeValidator(_whole)]
-
-
-class ChatRequest(_Strict):
+class ChatRequest(Strict):
     """The body of `POST /v1/chat/completions`: the parameters that are honoured, and the no-ops."""
 
     model: Annotated[str, StringConstraints(min_length=1, max_length=256)]
@@ -169,9 +150,9 @@ class ChatRequest(_Strict):
     def _agree(self) -> Self:
         both = self.max_tokens is not None and self.max_completion_tokens is not None
         if both and self.max_tokens != self.max_completion_tokens:
-            raise _at("max_tokens", "differs from 'max_completion_tokens'; send one of them")
+            raise wrong_at("max_tokens", "differs from 'max_completion_tokens'; send one of them")
         if self.stream_options is not None and not self.stream:
-            raise _at("stream_options", "is only allowed when 'stream' is true")
+            raise wrong_at("stream_options", "is only allowed when 'stream' is true")
         return self
 
     @property
@@ -196,47 +177,5 @@ class ChatRequest(_Strict):
 
 
 def read_chat_request(body: bytes) -> ChatRequest:
-    """The request in `body`. Raises BadRequest (or UnsupportedParameter) that names what is wrong.
-
-    orjson refuses nesting deeper than 1,024, so that a hostile body cannot exhaust the stack.
-    """
-    try:
-        data = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise BadRequest(f"The body is not valid JSON: {error}.", code="invalid_json") from None
-    if not isinstance(data, dict):
-        raise BadRequest("The body must be a JSON object.", code="invalid_type")
-    try:
-        return ChatRequest.model_validate(without_refused(data))
-    except ValidationError as error:
-        raise _bad_request(error.errors(include_url=False, include_input=False)[0]) from None
-
-
-# Where pydantic speaks of Python's types.
-_IN_JSONS_WORDS = {
-    "dict_type": "must be an object",
-    "list_type": "must be a list",
-    "model_type": "must be an object",
-}
-
-
-def _bad_request(error: ErrorDetails) -> BadRequest:
-    context: dict[str, Any] = error.get("ctx", {})
-    param = _param(error["loc"], context.get("place", ""))
-    code = {
-        "missing": "missing_required_parameter",
-        "extra_forbidden": "unknown_parameter",
-        "unsupported_parameter": "unsupported_parameter",
-    }.get(error["type"], "invalid_type" if error["type"].endswith("_type") else "invalid_value")
-    text = _IN_JSONS_WORDS.get(error["type"], error["msg"])
-    message = f"{param}: {text[:1].lower()}{text[1:]}."
-    kind = UnsupportedParameter if code == "unsupported_parameter" else BadRequest
-    return kind(message, param=param, code=code)
-
-
-def _param(loc: tuple[int | str, ...], place: str) -> str:
-    """A pydantic location in OpenAI's way: `messages[0].content`."""
-    path = ""
-    for part in loc:
-        path += f"[{part}]" if isinstance(part, int) else f".{str(part)[:64]}" if path else str(part)[:64]
-    return f"{path}{place}"
+    """The request in `body`. Raises BadRequest (or UnsupportedParameter) that names what is wrong."""
+    return read(ChatRequest, without_refused(json_object(body)))

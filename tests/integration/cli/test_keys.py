@@ -1,6 +1,6 @@
-"""Keys and accounts, in a real ledger file."""
+"""Keys, on either store."""
 
-import anyio
+import asyncio
 
 from penstock.clock import now_ms
 from penstock.keys import parse
@@ -21,7 +21,7 @@ def opens(url: str, text: str) -> Caller | None:
         await ledger.close()
         return caller
 
-    caller = anyio.run(look)
+    caller = asyncio.run(look())
     return caller if caller and caller.key.usable(now_ms()) and key.matches(caller.key.digest) else None
 
 
@@ -48,12 +48,14 @@ def test_a_key_with_everything_as_json(ledger: str) -> None:
     made = json_of(
         *("keys", "create", "--ledger", ledger, "--models", "b, a", "--expires-in", "30d"),
         *("--requests-per-minute", "5", "--tokens-per-minute", "9", "--concurrent", "2", "--monthly-budget", "12.50"),
+        *("--monthly-tokens", "7", "--routes", "chat"),
     )
     caller = opens(ledger, made["key"])
     assert caller is not None
     assert caller.key.id == made["id"]
     assert caller.key.models == frozenset({"a", "b"})
-    assert caller.key.limits == Limits(5, 9, 2, 12_500_000_000)
+    assert caller.key.limits == Limits(5, 9, 2, 12_500_000_000, 7)
+    assert caller.key.routes == frozenset({"chat"})
     assert caller.key.expires_at == caller.key.created_at + 30 * DAY
     assert made["limits"]["monthly_budget_usd"] == "12.5"
     (listed,) = json_of("keys", "list", "--ledger", ledger)["keys"]
@@ -91,24 +93,51 @@ def test_rotation_gives_a_day_unless_told_otherwise_and_none_at_once(ledger: str
     assert opens(ledger, second["key"]) is None
 
 
-def test_an_unknown_key_or_account_is_one_line(ledger: str) -> None:
-    assert "no key 'nothing'" in refused(here("keys", "revoke", "nothing", "--ledger", ledger))
-    assert "no key 'nothing'" in refused(here("keys", "rotate", "nothing", "--ledger", ledger))
-    assert "no key 'nothing'" in refused(here("usage", "--key", "nothing", "--ledger", ledger))
-    assert "no account 'nobody'" in refused(here("keys", "create", "--account", "nobody", "--ledger", ledger))
-    assert "no account 'nobody'" in refused(here("accounts", "set", "nobody", "--ledger", ledger))
-    assert "already" in refused(here("accounts", "create", "local", "--ledger", ledger))
+def test_an_unknown_key_is_one_line(ledger: str) -> None:
+    for command in (("keys", "revoke"), ("keys", "rotate"), ("keys", "set"), ("usage", "--key")):
+        assert "no key 'nothing'" in refused(here(*command, "nothing", "--ledger", ledger))
 
 
-def test_an_accounts_limits_change_one_by_one(ledger: str) -> None:
-    done(here("accounts", "set", "local", "--monthly-budget", "5", "--concurrent", "4", "--ledger", ledger))
-    said = done(here("accounts", "set", "local", "--concurrent", "none", "--disable", "--ledger", ledger))
-    assert said == "local: disabled; limits: $5/month\n"
-    (account,) = json_of("accounts", "list", "--ledger", ledger)["accounts"]
-    assert account["enabled"] is False
-    assert account["limits"]["monthly_budget_nano_usd"] == 5_000_000_000
-    assert account["limits"]["concurrent_requests"] is None
-    assert "enabled" in done(here("accounts", "set", "local", "--enable", "--ledger", ledger))
+def test_a_key_that_is_pasted_for_its_id_is_not_repeated(ledger: str) -> None:
+    made = json_of("keys", "create", "--ledger", ledger)
+    assert made["key"] not in refused(here("keys", "revoke", made["key"], "--ledger", ledger))
+
+
+def test_a_keys_limits_and_scope_change_one_by_one(ledger: str) -> None:
+    made = json_of("keys", "create", "--concurrent", "2", "--models", "a", "--ledger", ledger)
+    said = done(here("keys", "set", made["id"], "--monthly-tokens", "9", "--routes", "usage,chat", "--ledger", ledger))
+    assert said == f"{made['id']}: models: a; routes: chat, usage; limits: 2 at once, 9 tokens/month\n"
+    said = done(
+        here(
+            *("keys", "set", made["id"], "--models", "all", "--routes", "all"),
+            "--concurrent",
+            "none",
+            "--ledger",
+            ledger,
+        )
+    )
+    assert said == f"{made['id']}: models: all; routes: all; limits: 9 tokens/month\n"
+    caller = opens(ledger, made["key"])
+    assert caller is not None
+    assert (caller.key.models, caller.key.routes, caller.key.limits) == (None, None, Limits(monthly_tokens=9))
+    assert "routes: one or more of" in refused(
+        here("keys", "set", made["id"], "--routes", "chat,everything", "--ledger", ledger), exit_code=2
+    )
+
+
+def test_the_first_admin_key_needs_nothing_but_the_ledger(ledger: str) -> None:
+    made = json_of("keys", "create", "--admin", "--name", "first", "--ledger", ledger)
+    assert (made["account"], made["routes"]) == ("admin", ["admin"])
+    caller = opens(ledger, made["key"])
+    assert caller is not None
+    assert [group for group in ("chat", "models", "usage", "admin") if caller.key.may_call(group)] == ["admin"]
+    both = json_of("keys", "create", "--admin", "--routes", "usage", "--account", "local", "--ledger", ledger)
+    assert (both["account"], both["routes"]) == ("local", ["admin", "usage"])
+    again = json_of("keys", "create", "--admin", "--ledger", ledger)
+    assert again["account"] == "admin"
+    ordinary = opens(ledger, json_of("keys", "create", "--ledger", ledger)["key"])
+    assert ordinary is not None
+    assert not ordinary.key.may_call("admin")
 
 
 def test_the_keys_of_one_account(ledger: str) -> None:

@@ -82,6 +82,26 @@ def test_a_part_of_it(used: Path, options: tuple[str, ...], requests: int) -> No
     assert json_of("usage", "--data", used, *options)["total"]["requests"] == requests
 
 
+def test_one_account_and_one_model(used: Path) -> None:
+    assert json_of("usage", "--data", used, "--account", "local", "--model", "small")["total"]["requests"] == 3
+    assert json_of("usage", "--data", used, "--model", "nothing")["data"] == []
+
+
+@pytest.mark.parametrize(
+    ("by", "columns", "rows"),
+    [("model", ["model"], 2), ("key,day", ["day", "key"], 3), ("account", ["account"], 1), ("account, day", None, 2)],
+)
+def test_added_up_by_what_is_asked_for(used: Path, by: str, columns: list[str] | None, rows: int) -> None:
+    groups = columns or ["day", "account"]
+    report = json_of("usage", "--data", used, "--by", by)
+    assert [list(row)[: len(groups) + 1] for row in report["data"]] == [[*groups, "requests"]] * rows
+    assert sum(row["cost_nano_usd"] for row in report["data"]) == report["total"]["cost_nano_usd"] == 1_045_450
+    exported = list(csv.DictReader(io.StringIO(done(here("usage", "--csv", "--data", used, "--by", by)))))
+    assert [{name: str(value) for name, value in row.items()} for row in report["data"]] == exported
+    header = done(here("usage", "--data", used, "--by", by)).split("\n\n")[0].strip().splitlines()[0]
+    assert header.split() == [*groups, "requests", "prompt", "cached", "completion", "cost"]
+
+
 def test_csv_as_in_rfc_4180(used: Path) -> None:
     text = done(here("usage", "--csv", "--data", used))
     assert text.count("\n") == 4

@@ -12,7 +12,10 @@ import uvicorn
 @asynccontextmanager
 async def serving(app: Any, lifespan: Literal["on", "off"] = "off") -> AsyncIterator[str]:
     """The app's base URL, while it is served."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
+    # Named by its protocol, or asyncio would not set TCP_NODELAY, and each answer could wait for an acknowledgement.
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(128)
         config = uvicorn.Config(app, log_config=None, access_log=False, lifespan=lifespan, ws="none")
         # `Server.serve` would take pytest's signals, and `Server.shutdown` waits for a tenth of a second at least.
         server = uvicorn.Server(config)

@@ -1,19 +1,22 @@
-"""Admission over HTTP: the four limits of account and key, and what a refusal leaves behind."""
+"""Admission over HTTP: the five limits of account and key, and what a refusal leaves behind."""
 
 import importlib
+import re
 from collections.abc import Mapping
 from typing import Any
 
+import openai
 import pytest
 
 from penstock.clock import now_ms
 from penstock.errors import Unavailable
-from penstock.ledger import Ledger, LedgerUnavailable, LimitName, Limits, Reserved
+from penstock.ledger import LimitName, Limits
 from penstock.prices import NANO
 from tests.integration.edge import deployment as deployments
 from tests.integration.edge.conftest import Deploy
 from tests.integration.edge.deployment import PROMPT, Deployment
 from tests.integration.edge.stand_in import Call, answer
+from tests.integration.edge.watched import Watched
 
 pytestmark = pytest.mark.anyio
 
@@ -65,7 +68,67 @@ async def test_an_answer_says_what_remains(deploy: Deploy) -> None:
     assert headers["x-ratelimit-remaining-requests"] == "59"
     assert headers["x-ratelimit-limit-tokens"] == "6000"
     assert headers["x-ratelimit-remaining-tokens"] == str(6_000 - TOKENS)
-    assert 1 <= int(headers["x-ratelimit-reset-requests"].removesuffix("s")) <= 60
+    reset = headers["x-ratelimit-reset-requests"]
+    assert re.fullmatch(r"\d{1,3}ms|[1-5]?\ds|1m0s", reset)
+    assert headers["x-ratelimit-reset-tokens"] == reset
+
+
+async def test_of_account_and_key_the_tighter_one_is_told(deploy: Deploy) -> None:
+    deployment = await deploy(
+        account_limits=Limits(requests_per_minute=5, tokens_per_minute=100_000),
+        key_limits=Limits(requests_per_minute=50, tokens_per_minute=6_000),
+    )
+    headers = (await deployment.chat()).headers
+    assert (headers["x-ratelimit-limit-requests"], headers["x-ratelimit-limit-tokens"]) == ("5", "6000")
+
+
+async def test_a_failure_at_the_gpu_and_another_limits_refusal_say_what_remains_too(deploy: Deploy) -> None:
+    deployment = await deploy(account_limits=ALL, key_limits=Limits(concurrent_requests=1))
+    refused = []
+
+    async def meanwhile(call: Call) -> None:
+        refused.append(await deployment.chat())
+        await call.refuse(Unavailable("full"))
+
+    deployment.gpu.behave = meanwhile
+    failed = await deployment.chat()
+    assert (failed.status_code, refused[0].status_code) == (503, 429)
+    assert refused[0].json()["error"]["limit"]["name"] == "concurrent_requests"
+    for response in (failed, refused[0]):
+        assert response.headers["x-ratelimit-remaining-requests"] == "59"
+        assert response.headers["x-ratelimit-limit-tokens"] == "6000"
+
+
+async def test_the_official_client_reads_the_numbers_of_a_refusal(deploy: Deploy) -> None:
+    deployment = await deploy(key_limits=Limits(monthly_budget=COST - 1))
+    async with openai.AsyncOpenAI(
+        base_url=f"{deployment.url}/v1", api_key=deployment.owner.key.reveal(), max_retries=2
+    ) as client:
+        with pytest.raises(openai.APIStatusError) as refused:
+            await client.chat.completions.create(
+                model="demo", messages=[{"role": "user", "content": PROMPT}], max_tokens=16
+            )
+    error: Any = refused.value.body
+    assert (refused.value.status_code, refused.value.code, refused.value.type) == (
+        402,
+        "budget_exceeded",
+        "insufficient_quota",
+    )
+    assert error["limit"] == {
+        "name": "monthly_budget",
+        "scope": "key",
+        "limit": COST - 1,
+        "reserved": 0,
+        "spent": 0,
+        "requested": COST,
+        "remaining": COST - 1,
+        "limit_usd": "0.000012399",
+        "reserved_usd": "0",
+        "spent_usd": "0",
+        "requested_usd": "0.0000124",
+        "remaining_usd": "0.000012399",
+        "retry_after_s": int(refused.value.response.headers["retry-after"]),
+    }
 
 
 async def test_without_limits_there_is_nothing_to_say(deployment: Deployment) -> None:
@@ -104,6 +167,15 @@ CASES: Mapping[str, tuple[Limits, int, str, str]] = {
             "this request needs up to $0.0000124. Try again in"
         ),
     ),
+    "monthly_tokens": (
+        Limits(monthly_tokens=TOKENS + 1),
+        402,
+        "insufficient_quota",
+        (
+            f"limit of monthly tokens: limit {TOKENS + 1}, spent 0, reserved {TOKENS}, "
+            f"this request needs up to {TOKENS}. Try again in"
+        ),
+    ),
 }
 
 
@@ -131,6 +203,10 @@ async def test_over_a_limit(deploy: Deploy, case: str, scope: str) -> None:
     assert error["type"] == kind
     assert error["code"] == ("budget_exceeded" if status == 402 else "rate_limit_exceeded")
     assert f"Over the {scope}'s {message}" in error["message"]
+    told = error["limit"]
+    assert (told["name"], told["scope"]) == (case, scope)
+    assert told["remaining"] == told["limit"] - told["spent"] - told["reserved"] < told["requested"]
+    assert told["retry_after_s"] == int(response.headers["retry-after"])
     assert before["standings"] == before["after"]
     assert deployment.gpu.requests == 1
     assert 1 <= int(response.headers["retry-after"]) <= (31 * 86_400 if status == 402 else 60)
@@ -194,23 +270,9 @@ async def test_an_unexpected_failure_of_dispatch_gives_the_reservation_back(
     assert {standing.reserved for standing in (await deployment.standings()).values()} == {0}
 
 
-class Failing:
-    """A ledger of which some methods cannot reach the store."""
-
-    def __init__(self, ledger: Ledger, *methods: str) -> None:
-        self._ledger = ledger
-        self._methods = methods
-
-    def __getattr__(self, name: str) -> Any:
-        return self._fail if name in self._methods else getattr(self._ledger, name)
-
-    async def _fail(self, *_: Any) -> Reserved:
-        raise LedgerUnavailable("the store is away, at /secret/place")
-
-
-@pytest.mark.parametrize("method", ["reserve", "caller"])
+@pytest.mark.parametrize("method", ["reserve", "caller", "switch"])
 async def test_a_ledger_that_goes_away_is_a_503(deployment: Deployment, method: str) -> None:
-    deployment.edge._ledger = Failing(await deployment.edge.ledger(), method)
+    (await Watched.within(deployment)).away = {method}
     response = await deployment.chat()
     assert (response.status_code, response.json()["error"]["code"]) == (503, "ledger_unavailable")
     assert "secret" not in response.text
@@ -219,7 +281,7 @@ async def test_a_ledger_that_goes_away_is_a_503(deployment: Deployment, method: 
 async def test_a_ledger_that_goes_away_before_the_release_keeps_the_gpus_error(deploy: Deploy) -> None:
     """The lease then ends by itself."""
     deployment = await deploy(account_limits=ALL)
-    deployment.edge._ledger = Failing(await deployment.edge.ledger(), "release")
+    (await Watched.within(deployment)).away = {"release"}
     deployment.gpu.behave = lambda call: call.refuse(Unavailable("full", code="queue_full"))
     response = await deployment.chat()
     assert (response.status_code, response.json()["error"]["code"]) == (503, "queue_full")

@@ -1,44 +1,23 @@
 """Who is let in, who is not, and what it takes to find out."""
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from penstock import keys
 from penstock.clock import now_ms
-from penstock.ledger import Caller, Ledger, Limits
+from penstock.ledger import Limits
 from penstock.ledger.sqlite import SqliteLedger
 from tests.integration.edge.conftest import Deploy
 from tests.integration.edge.deployment import CHAT, Deployment, enrol
+from tests.integration.edge.watched import Watched
 
 pytestmark = pytest.mark.anyio
 
 MALFORMED = "The API key is malformed. A Penstock key begins with 'ps_'."
 INCORRECT = "Incorrect API key."
 ENDED = "This API key was revoked or has expired."
-
-
-class Watched:
-    """A ledger whose look-ups of callers are counted; the rest is the ledger's own."""
-
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
-        self.looked_up: list[str] = []
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._ledger, name)
-
-    async def caller(self, key_id: str) -> Caller | None:
-        """The look-up, noted."""
-        self.looked_up.append(key_id)
-        return await self._ledger.caller(key_id)
-
-
-async def watch(deployment: Deployment) -> Watched:
-    """Put a watched ledger into the edge."""
-    watched = Watched(await deployment.edge.ledger())
-    deployment.edge._ledger = watched
-    return watched
 
 
 async def refusal(deployment: Deployment, headers: dict[str, str]) -> tuple[int, dict[str, Any], str | None]:
@@ -89,19 +68,19 @@ def malformed(key: str) -> list[dict[str, str]]:
 
 
 async def test_a_malformed_key_is_refused_without_a_look_up(deployment: Deployment) -> None:
-    ledger = await watch(deployment)
+    ledger = await Watched.within(deployment)
     for headers in malformed(deployment.owner.key.reveal()):
         encoded = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
         response = await deployment.client.get("/v1/models", headers=encoded)
         assert response.status_code == 401, headers
         assert response.json()["error"]["code"] == "invalid_api_key"
-    assert ledger.looked_up == []
+    assert ledger.calls["caller"] == 0
 
 
 async def test_a_good_key_takes_one_look_up(deployment: Deployment) -> None:
-    ledger = await watch(deployment)
+    ledger = await Watched.within(deployment)
     await deployment.get("/v1/models")
-    assert ledger.looked_up == [deployment.owner.key.id]
+    assert (ledger.calls["caller"], ledger.arguments["caller"]) == (1, ((deployment.owner.key.id,), {}))
 
 
 async def test_an_unknown_key_and_a_wrong_secret_look_the_same(deployment: Deployment) -> None:
@@ -144,13 +123,16 @@ async def test_an_account_that_is_switched_off(deployment: Deployment) -> None:
 async def test_a_key_revoked_between_authenticate_and_reserve(deploy: Deploy) -> None:
     deployment = await deploy(account_limits=Limits(concurrent_requests=10))
 
-    class Revoking(Watched):
-        async def reserve(self, caller: Caller, lease: Any) -> Any:
-            await self._ledger.revoke_key(caller.key.id, lease.reserved_at)
-            return await self._ledger.reserve(caller, lease)
-
-    deployment.edge._ledger = Revoking(await deployment.edge.ledger())
-    response = await deployment.chat()
+    await deployment.get("/v1/models")
+    ledger = await Watched.within(deployment)
+    ledger.held["reserve"] = asyncio.Event()
+    asking = asyncio.create_task(deployment.chat())
+    async with asyncio.timeout(10):
+        while not ledger.calls["reserve"]:
+            await asyncio.sleep(0.01)
+    await deployment.ledger.revoke_key(deployment.owner.key.id, now_ms() - 1_000)
+    ledger.held["reserve"].set()
+    response = await asking
     assert (response.status_code, response.json()["error"]["code"]) == (401, "invalid_api_key")
     assert deployment.gpu.requests == 0
     assert {standing.reserved for standing in (await deployment.standings()).values()} == {0}

@@ -13,6 +13,7 @@ from penstock.ticket import TicketKeys, hash_body
 from tests.integration.edge.conftest import Deploy
 from tests.integration.edge.deployment import CHAT, TICKET_KEYS, Deployment
 from tests.integration.edge.stand_in import ANSWER, WORDS
+from tests.integration.edge.watched import Watched
 
 pytestmark = pytest.mark.anyio
 
@@ -81,8 +82,10 @@ async def test_no_gpu_is_relayed_and_so_refused(deploy: Deploy, free_port: int) 
 
 async def test_an_unknown_delivery_is_refused_by_name(deploy: Deploy) -> None:
     deployment = await deploy(account_limits=LIMITS, **ALLOWED)
+    ledger = await Watched.within(deployment)
     response = await deployment.chat(headers={"Penstock-Delivery": "pigeon"})
     assert (response.status_code, response.json()["error"]["param"]) == (400, "Penstock-Delivery")
+    assert ledger.calls["reserve"] == 0
     assert {standing.reserved for standing in (await deployment.standings()).values()} == {0}
 
 

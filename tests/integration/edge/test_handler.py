@@ -165,6 +165,19 @@ async def test_an_invocation_uses_what_the_one_before_has_opened(function: Funct
     assert len(function.gpu.peers) == 1
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_repeated_invocation_under_an_idempotency_key_is_answered_once(
+    function: Function, stream: bool
+) -> None:
+    headers = {"Content-Type": "application/json", "Idempotency-Key": "order-66", **function.owner.bearer}
+    sent = Sent("POST", "/v1/chat/completions", headers, "", orjson.dumps({**CHAT, "stream": stream}))
+    first, again = [await function.invoke("function_url", sent) for _ in range(2)]
+    assert (again.status, again.body) == (first.status, first.body)
+    assert again.headers["content-type"] == first.headers["content-type"]
+    assert again.headers["idempotent-replayed"] == "true"
+    assert function.gpu.requests == 1
+
+
 async def test_health_opens_nothing(start: Callable[..., Awaitable[Function]]) -> None:
     function = await start(PENSTOCK_LEDGER_URL="sqlite:////nowhere/ledger.db")
     assert (await function.invoke("function_url", Sent("GET", "/health"))).status == 200

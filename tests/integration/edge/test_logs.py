@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from functions.edge import relay
+from functions.edge import relayed_stream
 from penstock import keys
 from penstock.errors import BadRequest
 from penstock.ledger import Limits
@@ -70,7 +70,7 @@ async def crashes(deployment: Deployment, monkeypatch: pytest.MonkeyPatch, promp
         patch.setattr(deployment.edge.tickets, "sign", fail)
         assert (await deployment.chat(**prompt)).status_code == 500
     with monkeypatch.context() as patch:
-        patch.setattr(relay, "whole_events", fail)
+        patch.setattr(relayed_stream, "whole_events", fail)
         with pytest.raises(Exception, match="incomplete"):
             await deployment.chat(stream=True, **prompt)
 

@@ -30,6 +30,7 @@ from tests.integration.gpu.unreliable import UnreliableLedger
 CONFIG = Path(__file__).parents[3] / "penstock.toml"
 TICKET_KEYS = "test:" + base64.b64encode(b"a secret of thirty-two bytes, ok").decode()
 CHAT = "/v1/chat/completions"
+SINCE = 1  # so that a process may be started again on the ledger of an earlier one
 PATIENCE = 20.0  # seconds; conditions decide, this only ends a test that is broken
 
 
@@ -121,6 +122,13 @@ class Stand:
             await asyncio.sleep(0.005)
         return record
 
+    async def ready(self) -> None:
+        """Wait until it takes requests."""
+        end = time.monotonic() + PATIENCE
+        while (await self.http.get("/health/ready")).status_code != 200:
+            assert time.monotonic() < end, "it takes no requests"
+            await asyncio.sleep(0.005)
+
     async def reserved(self) -> int:
         """How many requests of the account are set aside for now."""
         standings = await self.ledger.as_ledger().standings(self.caller, now_ms())
@@ -133,8 +141,8 @@ async def standing(folder: Path, engine: ScriptedEngine, **settings: Any) -> Asy
     url = f"sqlite:///{folder / 'ledger.db'}"
     ledger = UnreliableLedger(await open_ledger(url))
     caller = Caller(
-        Account("acme", "Acme", now_ms(), limits=Limits(concurrent_requests=1_000)),
-        Key("key_1", "acme", "laptop", "0" * 64, now_ms()),
+        Account("acme", "Acme", SINCE, limits=Limits(concurrent_requests=1_000)),
+        Key("key_1", "acme", "laptop", "0" * 64, SINCE),
     )
     await ledger.as_ledger().create_account(caller.account)
     await ledger.as_ledger().create_key(caller.key)

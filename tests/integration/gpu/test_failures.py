@@ -185,5 +185,6 @@ async def test_with_too_much_unsettled_nothing_new_is_begun(tmp_path: Path, monk
         ready = await stand.http.get("/health/ready")
         stand.ledger.failing = set()
         await stand.booked(first)
+        await stand.ready()
         _, served = await stand.post(chat())
     assert (refused.status_code, ready.status_code, served.status_code) == (503, 503, 200)

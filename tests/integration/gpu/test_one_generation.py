@@ -75,8 +75,11 @@ async def test_a_refused_request_has_used_its_ticket_up(tmp_path: Path) -> None:
     assert (first.status_code, second.status_code) == (400, 409)
 
 
-async def test_a_ticket_is_good_again_where_its_lease_could_not_be_taken_up(tmp_path: Path) -> None:
+async def test_a_ticket_is_good_again_where_its_lease_could_not_be_taken_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The ledger was away for the claim and for the release: the lease is open still."""
+    monkeypatch.setattr("functions.gpu.withdrawal.PAUSES_S", (3_600.0,))
     async with standing(tmp_path, ScriptedEngine("a")) as stand:
         _, body, headers = await stand.prepare(chat())
         stand.ledger.failing = {"claim", "release"}

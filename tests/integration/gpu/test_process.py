@@ -1,14 +1,6 @@
 """The process itself, as it is deployed: uvicorn, the factory, the environment, a real model."""
 
-import asyncio
-import os
 import signal
-import socket
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,102 +8,21 @@ import httpx2
 import orjson
 import pytest
 
-from penstock.admission import Demand, admit, new_request_id
-from penstock.clock import SECOND, now_ms
-from penstock.ledger import Account, Caller, Key, Ledger, Reserved, open_ledger
-from penstock.models import read_models
-from penstock.ticket import Ticket, TicketKeys, hash_body
+from penstock.clock import now_ms
+from penstock.ledger import Account, Caller, Key, open_ledger
+from tests.integration.gpu.running import gpu, ready, ticket
 from tests.integration.gpu.stand import CHAT, TICKET_KEYS, chat, events, text_of, until
 from tests.tiny_model import make_tiny_model
 
 pytestmark = pytest.mark.anyio
 
-ROOT = Path(__file__).parents[3]
-TABLE = """
-[models.tiny]
-source = "tiny"
-context_length = 256
-[[models.tiny.prices]]
-effective = 2026-01-01
-prompt = 0.10
-cached_prompt = 0.05
-completion = 0.40
-"""
 SECRET_PROMPT = "the heron stands at the sluice"
-
-
-@dataclass
-class Gpu:
-    """A GPU process and what it wrote."""
-
-    process: "subprocess.Popen[bytes]"
-    folder: Path
-    port: int
-
-    def output(self) -> str:
-        """Standard output and standard error."""
-        return (self.folder / "out").read_text() + (self.folder / "err").read_text()
-
-    def lines(self) -> list[dict[str, Any]]:
-        """The log, which is all of standard output."""
-        return [orjson.loads(line) for line in (self.folder / "out").read_text().splitlines()]
-
-
-@contextmanager
-def gpu(folder: Path, **environment: str) -> Iterator[Gpu]:
-    """The process, on a free port, for as long as the block runs."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    (folder / "penstock.toml").write_text(TABLE)
-    settings = {
-        "PENSTOCK_LEDGER_URL": f"sqlite:///{folder / 'ledger.db'}",
-        "PENSTOCK_TICKET_KEYS": TICKET_KEYS,
-        "PENSTOCK_CONFIG": str(folder / "penstock.toml"),
-        "PENSTOCK_MODEL": "tiny",
-        "PENSTOCK_THREADS": "1",
-    }
-    command = [sys.executable, "-m", "uvicorn", "--factory", "functions.gpu.server:create_app", "--no-access-log"]
-    with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
-        process = subprocess.Popen(
-            [*command, "--port", str(port), "--timeout-graceful-shutdown", "5"],
-            cwd=ROOT,
-            env={**os.environ, **settings, **environment},
-            stdout=out,
-            stderr=err,
-        )
-    try:
-        yield Gpu(process, folder, port)
-    finally:
-        process.kill()
-        process.wait()
 
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny model's folder."""
     return make_tiny_model(tmp_path_factory.mktemp("tiny"))
-
-
-async def ticket(ledger: Ledger, caller: Caller, config: Path, body: bytes) -> str:
-    """A ticket for the body, on a new reservation."""
-    model = read_models(config).get("tiny")
-    assert model is not None
-    demand = Demand(prompt_bytes=len(body), messages=1, max_tokens=None)
-    outcome = await admit(ledger, caller, model, demand, request_id=new_request_id(), now=now_ms(), claim_within_s=60)
-    assert isinstance(outcome, Reserved)
-    signed = Ticket(outcome.lease, hash_body(body), now_ms() + 60 * SECOND)
-    return TicketKeys.parse(TICKET_KEYS).sign(signed)
-
-
-async def ready(http: httpx2.AsyncClient, running: Gpu) -> None:
-    """Wait until it takes requests."""
-    while True:
-        assert running.process.poll() is None, running.output()
-        try:
-            if (await http.get("/health/ready")).status_code == 200:
-                return
-        except httpx2.TransportError:
-            await asyncio.sleep(0.05)
 
 
 async def test_a_real_model_answers_and_nothing_secret_is_logged(tmp_path: Path, tiny: Path) -> None:

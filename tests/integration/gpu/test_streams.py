@@ -101,9 +101,8 @@ async def test_many_tokens_are_recorded_before_the_time_is_up(tmp_path: Path) ->
         await response.aread()
 
 
-async def test_dead_leases_of_others_are_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("functions.gpu.service.EXPIRE_EVERY_S", 0.01)
-    async with standing(tmp_path, ScriptedEngine()) as stand:
+async def test_dead_leases_of_others_are_closed(tmp_path: Path) -> None:
+    async with standing(tmp_path, ScriptedEngine(), expire_every_s=0.01) as stand:
         alive = await stand.lease()
         dead = replace(alive, id="req_dead", deadline=now_ms() - 60_000)
         await stand.ledger.as_ledger().reserve(stand.caller, dead)
@@ -111,6 +110,12 @@ async def test_dead_leases_of_others_are_closed(tmp_path: Path, monkeypatch: pyt
         await until("it was looked for", lambda: stand.ledger.count("expire") >= calls + 3)
         assert not await stand.ledger.as_ledger().release(dead, now_ms())
         assert await stand.ledger.as_ledger().release(alive, now_ms())
+
+
+async def test_where_a_schedule_closes_dead_leases_the_process_does_not(tmp_path: Path) -> None:
+    async with standing(tmp_path, ScriptedEngine("a"), expire_every_s=0) as stand:
+        await stand.post(chat())
+        assert stand.ledger.count("expire") == 0
 
 
 async def test_an_engine_that_says_nothing_for_too_long_counts_as_stuck(tmp_path: Path) -> None:

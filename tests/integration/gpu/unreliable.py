@@ -14,6 +14,7 @@ class UnreliableLedger:
         self._ledger = ledger
         self.failing: set[str] = set()
         self.lost: set[str] = set()  # those that are done, but whose answer is lost
+        self.twice = False  # every call is delivered twice; what comes back is the second one's
         self.held: dict[str, asyncio.Event] = {}
         self.calls: list[str] = []
         self.checkpoints: list[Usage] = []  # what they recorded
@@ -35,6 +36,8 @@ class UnreliableLedger:
                 await self.held[method].wait()
             if method in self.failing:
                 raise LedgerUnavailable("away")
+            if self.twice:
+                await getattr(self._ledger, method)(*args, **kwargs)
             result = await getattr(self._ledger, method)(*args, **kwargs)
             if method in self.lost:
                 raise LedgerUnavailable("the answer was lost")

@@ -35,3 +35,9 @@ def test_the_tables_show_median_and_spread() -> None:
 def test_what_could_not_be_measured_is_a_dash() -> None:
     [line] = [line for line in REPORT.text().splitlines() if "other" in line]
     assert line.split() == ["other", "-", "-"]
+
+
+def test_a_count_is_shown_whole() -> None:
+    report = Report("demo", False, [Table("size", "Size", COLUMNS, [ROWS[1] | {"wall_us": 61_440}])], 1)
+    [line] = [line for line in report.text().splitlines() if "other" in line]
+    assert line.split() == ["other", "61,440", "-"]

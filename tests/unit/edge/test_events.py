@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.edge.events import MAX_EVENT, whole_events
+from functions.edge.events import MAX_EVENT, ends_with_error, whole_events
 from penstock.errors import UpstreamFailed
 from penstock.schemas.completion import DONE, comment, error_event, event
 
@@ -82,3 +82,10 @@ def test_an_empty_stream_is_broken() -> None:
 def test_an_event_without_end_is_not_collected_for_ever() -> None:
     pieces = [b"x" * (MAX_EVENT // 4)] * 100
     assert run(pieces) == ([], False)
+
+
+@given(EVENTS, LAST)
+def test_that_events_end_with_an_error_is_told(events: list[bytes], last: bytes) -> None:
+    assert ends_with_error(b"".join(events) + last) == (last != DONE)
+    assert not ends_with_error(b"".join((*events, last, DONE)))
+    assert not ends_with_error(b"")

@@ -10,7 +10,7 @@ from functions.edge.policies import POLICIES, check, follow
 
 pytestmark = pytest.mark.anyio
 
-AUTHENTICATE, VALIDATE, ADMIT, DISPATCH = POLICIES
+AUTHENTICATE, VALIDATE, RECALL, ADMIT, DISPATCH = POLICIES
 
 
 async def answer(_: Exchange) -> Response:
@@ -18,12 +18,13 @@ async def answer(_: Exchange) -> Response:
     return Response("answer")
 
 
-def route(*policies: Policy, public: str = "") -> Route:
-    """A route with these policies."""
-    return Route("GET", "/somewhere", answer, policies=policies, public=public)
+def route(*policies: Policy, public: str = "", group: str | None = None) -> Route:
+    """A route with these policies, of a group where it has any."""
+    belongs_to = ("things" if policies else "") if group is None else group
+    return Route("GET", "/somewhere", answer, policies=policies, public=public, group=belongs_to)
 
 
-@pytest.mark.parametrize("count", [1, 2, 3, 4])
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5])
 def test_the_first_few_policies_are_in_order(count: int) -> None:
     check(route(*POLICIES[:count]))
 
@@ -34,8 +35,10 @@ def test_the_first_few_policies_are_in_order(count: int) -> None:
         (VALIDATE,),
         (AUTHENTICATE, ADMIT),
         (AUTHENTICATE, ADMIT, DISPATCH),
+        (AUTHENTICATE, VALIDATE, ADMIT, DISPATCH),
+        (AUTHENTICATE, VALIDATE, ADMIT, RECALL, DISPATCH),
         (VALIDATE, AUTHENTICATE),
-        (AUTHENTICATE, VALIDATE, DISPATCH, ADMIT),
+        (AUTHENTICATE, VALIDATE, RECALL, DISPATCH, ADMIT),
         (AUTHENTICATE, AUTHENTICATE),
         (*POLICIES, AUTHENTICATE),
     ],
@@ -56,6 +59,13 @@ def test_no_policy_needs_a_reason() -> None:
 def test_a_route_is_not_public_and_guarded() -> None:
     with pytest.raises(ValueError, match="reason to be public"):
         check(route(AUTHENTICATE, public="for a reason"))
+
+
+def test_a_route_with_policies_belongs_to_a_group_that_a_scope_can_name() -> None:
+    with pytest.raises(ValueError, match="GET /somewhere: belongs to a group"):
+        check(route(AUTHENTICATE, group=""))
+    with pytest.raises(ValueError, match="GET /somewhere: belongs to a group"):
+        check(route(public="for a reason", group="things"))
 
 
 async def test_a_request_passes_the_policies_in_order_and_answers_come_back_through_them() -> None:

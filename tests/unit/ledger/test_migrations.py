@@ -15,6 +15,7 @@ from tests.contract.samples import enrol
 
 pytestmark = pytest.mark.anyio
 
+VERSION = 2
 FURTHER = ("ALTER TABLE accounts ADD COLUMN note VARCHAR", "UPDATE accounts SET note = 'from before'")
 
 
@@ -69,14 +70,14 @@ async def test_the_migrations_make_the_tables_that_the_queries_name(path: Path) 
 
 
 async def test_a_new_ledger_has_the_programs_version(ledger: Ledger) -> None:
-    assert await ledger.schema_version() == len(migrations.MIGRATIONS) == 1
+    assert await ledger.schema_version() == VERSION == len(migrations.MIGRATIONS)
 
 
 async def test_an_empty_file_becomes_a_ledger(path: Path) -> None:
     with closing(path.open("wb")):
         pass
     ledger = await SqliteLedger.open(path)
-    assert await ledger.schema_version() == 1
+    assert await ledger.schema_version() == VERSION
     await ledger.close()
 
 
@@ -87,7 +88,7 @@ async def test_an_older_ledger_is_migrated_and_keeps_what_it_holds(path: Path, m
     next_program(monkeypatch, *FURTHER)
     for _ in range(2):  # the second opening has nothing left to do
         newer = await SqliteLedger.open(path)
-        assert await newer.schema_version() == 2
+        assert await newer.schema_version() == VERSION + 1
         assert await newer.caller(caller.key.id) == caller
         await newer.close()
     with closing(sqlite3.connect(path)) as db:
@@ -103,7 +104,7 @@ async def test_a_migration_that_fails_changes_nothing(path: Path, monkeypatch: p
         with pytest.raises(LedgerUnavailable, match="nowhere"):
             await SqliteLedger.open(path)
     again = await SqliteLedger.open(path)
-    assert await again.schema_version() == 1
+    assert await again.schema_version() == VERSION
     assert await again.caller(caller.key.id) == caller
     await again.close()
     with closing(sqlite3.connect(path)) as db, pytest.raises(sqlite3.OperationalError, match="note"):
@@ -115,7 +116,9 @@ async def test_a_newer_ledger_is_refused_and_left_alone(path: Path, monkeypatch:
         next_program(patch, *FURTHER)
         await (await SqliteLedger.open(path)).close()
     before = contents(path)
-    with pytest.raises(LedgerUnavailable, match=r"version 2 and this program knows up to 1: update") as caught:
+    with pytest.raises(
+        LedgerUnavailable, match=f"version {VERSION + 1} and this program knows up to {VERSION}: update"
+    ) as caught:
         await SqliteLedger.open(path)
     assert "\n" not in str(caught.value)
     assert contents(path) == before

@@ -41,9 +41,9 @@ async def test_expired_idempotency_keys_are_dropped(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     ledger = await SqliteLedger.open(path)
     for number in range(250):
-        await ledger.begin("acme", f"key-{number}", "body", NOW, NOW + MINUTE)
+        await ledger.begin("acme", f"key-{number}", "body", "a", now=NOW, expires_at=NOW + MINUTE)
     assert count(path, "idempotency") == 250
     for number in range(3):  # a bounded number at once
-        await ledger.begin("acme", f"later-{number}", "body", NOW + MINUTE, NOW + 2 * MINUTE)
+        await ledger.begin("acme", f"later-{number}", "body", "a", now=NOW + MINUTE, expires_at=NOW + 2 * MINUTE)
     assert count(path, "idempotency") == 3
     await ledger.close()

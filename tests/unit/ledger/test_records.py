@@ -1,13 +1,15 @@
 """The ledger's records: numbers that make no sense are refused where they are made."""
 
+from dataclasses import fields
+
 import pytest
 
-from penstock.ledger import Bound, Key, Limits, Standing, Usage
+from penstock.ledger import ADMIN, MAX_ANSWER, Bound, Key, LimitName, Limits, Standing, StoredAnswer, Usage
 from penstock.ledger.records import MOST
 
 
 @pytest.mark.parametrize("limit", [-1, MOST + 1])
-@pytest.mark.parametrize("name", ["requests_per_minute", "tokens_per_minute", "concurrent_requests", "monthly_budget"])
+@pytest.mark.parametrize("name", [field.name for field in fields(Limits)])
 def test_a_limit_is_a_number_that_can_be_counted_to(name: str, limit: int) -> None:
     with pytest.raises(ValueError, match=f"{name} must be from 0 to"):
         Limits(**{name: limit})
@@ -52,3 +54,24 @@ def test_a_scope_names_the_models_a_key_may_use() -> None:
     assert Key("k", "a", "n", "d", 0).may_use("demo")
     assert Key("k", "a", "n", "d", 0, models=frozenset({"demo"})).may_use("demo")
     assert not Key("k", "a", "n", "d", 0, models=frozenset()).may_use("demo")
+
+
+def test_a_key_calls_everything_but_administration_unless_its_scope_names_it() -> None:
+    every = Key("k", "a", "n", "d", 0)
+    assert every.may_call("chat")
+    assert not every.may_call(ADMIN)
+    narrow = Key("k", "a", "n", "d", 0, routes=frozenset({ADMIN}))
+    assert narrow.may_call(ADMIN)
+    assert not narrow.may_call("chat")
+    assert not Key("k", "a", "n", "d", 0, routes=frozenset()).may_call("chat")
+
+
+def test_every_limit_has_its_name_and_two_are_budgets_of_the_month() -> None:
+    assert {name.value for name in LimitName} == {field.name for field in fields(Limits)}
+    assert {name for name in LimitName if name.monthly} == {LimitName.MONTHLY_BUDGET, LimitName.MONTHLY_TOKENS}
+
+
+def test_an_answer_too_large_to_store_is_refused() -> None:
+    StoredAnswer(200, "text/plain", b"x" * MAX_ANSWER)
+    with pytest.raises(ValueError, match=f"an answer of {MAX_ANSWER + 1} bytes is over {MAX_ANSWER}"):
+        StoredAnswer(200, "text/plain", b"x" * (MAX_ANSWER + 1))

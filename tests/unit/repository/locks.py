@@ -15,7 +15,9 @@ ROOT = Path(__file__).parents[3]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 EXTRAS = {"edge": ["edge"], "gpu": ["gpu"], "dev": ["edge", "gpu", "local", "dev"]}
-"""The locks, and the extras that each holds."""
+"""The locks that hold extras, and which."""
+LOCKS = [*EXTRAS, "servers"]
+"""Every lock. The last one is for what tests start, in an environment of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,11 @@ def _entry(line: str) -> Entry:
     requirement, *hashes = line.split("--hash=")
     assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", part.strip()) for part in hashes), line
     return Entry(Requirement(requirement), tuple(part.strip() for part in hashes))
+
+
+def group(name: str) -> list[Requirement]:
+    """What pyproject.toml asks for in a group of its own."""
+    return [Requirement(line) for line in PROJECT["dependency-groups"][name]]
 
 
 def wanted(extras: Iterable[str]) -> list[Requirement]:

@@ -24,6 +24,9 @@ BREACHES = [
     ("modal", "functions/gpu/breach.py", "import modal"),
     ("sqlalchemy", "functions/edge/breach.py", "import sqlalchemy.ext.asyncio"),
     ("sqlalchemy", "shared/penstock/breach.py", "import aiosqlite"),
+    ("aws", "functions/gpu/breach.py", "import aiobotocore.session"),
+    ("aws", "shared/penstock/ledger/sqlite/breach.py", "from botocore.exceptions import ClientError"),
+    ("aws", "functions/edge/breach.py", "import boto3"),
     ("frameworks", "shared/penstock/breach.py", "from fastapi import FastAPI"),
     ("edge", "functions/edge/breach.py", "import uvicorn"),
     ("edge", "functions/edge/breach.py", "import penstock.cli"),
@@ -35,6 +38,7 @@ ALLOWED = [
     ("functions/gpu/engine/fine.py", "import torch, transformers, tokenizers, safetensors"),
     ("functions/gpu/engine/part/fine.py", "import torch"),
     ("shared/penstock/ledger/sqlite/fine.py", "import sqlalchemy, aiosqlite"),
+    ("shared/penstock/ledger/dynamodb/fine.py", "import aiobotocore.session, botocore.exceptions"),
 ]
 
 

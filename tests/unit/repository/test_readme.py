@@ -8,7 +8,8 @@ import pytest
 from tests.unit.repository.locks import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("models/*.md"), *ROOT.glob("benchmarks/*.md")]
+PLACES = ("*", "docs/**/*", "models/*", "benchmarks/*", "tests/servers/*")
+DOCUMENTS = [path for place in PLACES for path in ROOT.glob(f"{place}.md")]
 
 
 def layout() -> list[str]:

@@ -11,7 +11,10 @@ import pytest
 
 from tests.unit.repository.locks import ROOT
 
-SCRIPTS = [*sorted((ROOT / "scripts").iterdir()), ROOT / ".ci" / "run", ROOT / "infra" / "locks" / "compile"]
+SCRIPTS = [
+    *sorted((ROOT / "scripts").iterdir()),
+    *(ROOT / path for path in (".ci/run", "infra/locks/compile", "tests/servers/install")),
+]
 
 # Stands in for python3.11: notes what it is asked, makes a .venv of itself, and really runs `-c`.
 PYTHON = f"""#!/usr/bin/env bash
@@ -21,9 +24,19 @@ echo "$*" >>asked
 case "$*" in
     "-m venv --clear .venv") rm -rf .venv ;&
     "-m venv .venv") mkdir -p .venv/bin && cp "$0" .venv/bin/python ;;
+    "-m venv --clear --without-pip .venv/servers") rm -rf .venv/servers && mkdir -p .venv/servers ;;
     *${{FAIL_AT:-nowhere}}*) exit 1 ;;
 esac
 """
+
+# Stand in for Node.js, of the status NODE where it is asked for its version, and for its npm.
+NODE = "#!/usr/bin/env bash\nexit ${NODE:-0}\n"
+NPM = '#!/usr/bin/env bash\nset -eu\necho "npm $*" >>../../../asked\nmkdir -p node_modules\n'
+
+INSTALLED = (
+    *("pyproject.toml", "scripts/install", "infra/locks/dev.txt"),
+    *("tests/servers/install", "infra/locks/servers.txt", "tests/servers/node/package-lock.json"),
+)
 
 
 def write_program(path: Path, text: str) -> None:
@@ -64,19 +77,20 @@ class Checkout:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        for path in ("scripts/install", "pyproject.toml", "infra/locks/dev.txt"):
+        for path in INSTALLED:
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / path, folder / path)
-        write_program(folder.parent / "bin" / "python3.11", PYTHON)
+        for name, program in (("python3.11", PYTHON), ("node", NODE), ("npm", NPM)):
+            write_program(folder.parent / "bin" / name, program)
 
     @property
     def environment(self) -> Mapping[str, str]:
         return {"PATH": f"{self.folder.parent / 'bin'}{os.pathsep}{os.environ['PATH']}"}
 
     def install(self, **environment: str) -> list[str]:
-        """What python was asked in one run."""
+        """What python and npm were asked in one run."""
         (self.folder / "asked").unlink(missing_ok=True)
-        self.result = run([self.folder / "scripts" / "install"], Path("/"), **self.environment, **environment)
+        self.result = run([self.folder / "scripts" / "install"], Path("/"), **{**self.environment, **environment})
         return self.asked()
 
     def asked(self) -> list[str]:
@@ -91,12 +105,60 @@ def checkout(tmp_path: Path) -> Checkout:
 
 
 def test_install_takes_torch_then_the_lock_then_the_package(checkout: Checkout) -> None:
-    venv, torch, lock, package = checkout.install()
+    venv, torch, lock, package, *_ = checkout.install()
     assert checkout.result.returncode == 0, checkout.result.stderr
     assert venv == "-m venv --clear .venv"
     assert torch.endswith("--no-deps torch==2.13.0")
     assert lock.endswith("--no-deps --require-hashes --requirement infra/locks/dev.txt")
     assert package.endswith("--no-deps --no-build-isolation --editable .")
+
+
+SERVERS = [
+    "-m venv --clear --without-pip .venv/servers",
+    (
+        "-m pip --python .venv/servers/bin/python --disable-pip-version-check install -qq --no-compile --no-deps "
+        "--require-hashes --requirement infra/locks/servers.txt"
+    ),
+    "npm ci --ignore-scripts --no-audit --no-fund --loglevel error",
+]
+
+
+def test_install_then_takes_the_servers_of_the_tests_from_their_own_locks(checkout: Checkout) -> None:
+    assert checkout.install()[4:] == SERVERS
+
+
+@pytest.mark.parametrize(
+    ("lock", "again"),
+    [("infra/locks/servers.txt", SERVERS[:2]), ("tests/servers/node/package-lock.json", SERVERS[2:])],
+)
+def test_a_changed_lock_of_the_servers_installs_what_it_is_for(checkout: Checkout, lock: str, again: list[str]) -> None:
+    checkout.install()
+    with (checkout.folder / lock).open("a") as file:
+        file.write("\n")
+    assert checkout.install() == again
+    assert checkout.install() == []
+
+
+def test_an_interrupted_installation_of_the_servers_is_made_again(checkout: Checkout) -> None:
+    checkout.install(FAIL_AT="servers.txt")
+    assert checkout.result.returncode == 1
+    assert checkout.install() == SERVERS
+
+
+def test_without_a_node_js_that_is_new_enough_the_rest_is_installed(checkout: Checkout) -> None:
+    assert checkout.install(NODE="1")[4:] == SERVERS[:2]
+    assert checkout.result.returncode == 0
+    assert checkout.install() == SERVERS[2:]  # it has come
+
+
+def test_without_any_node_js_the_rest_is_installed(checkout: Checkout) -> None:
+    tools = checkout.folder.parent / "bin"
+    for name in ("node", "npm"):
+        (tools / name).unlink()
+    for name in ("bash", "cat", "cmp", "cp", "dirname", "env", "head", "mkdir", "rm"):
+        (tools / name).symlink_to(str(shutil.which(name)))
+    assert checkout.install(PATH=str(tools))[4:] == SERVERS[:2]
+    assert (checkout.result.returncode, checkout.install(PATH=str(tools))) == (0, [])
 
 
 def test_install_again_does_nothing_and_says_nothing(checkout: Checkout) -> None:
@@ -134,7 +196,7 @@ def test_two_runs_at_once_install_once(checkout: Checkout) -> None:
     command = [checkout.folder / "scripts" / "install"]
     runs = [subprocess.Popen(command, env=checkout.environment, stderr=subprocess.DEVNULL) for _ in range(4)]
     assert [one.wait(60) for one in runs] == [0, 0, 0, 0]
-    assert len(checkout.asked()) == 4  # venv, torch, the lock, the package: once
+    assert len(checkout.asked()) == 4 + len(SERVERS)  # venv, torch, the lock, the package: once
 
 
 def test_without_python_install_says_so_in_one_line(checkout: Checkout) -> None:

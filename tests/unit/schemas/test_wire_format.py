@@ -131,15 +131,16 @@ def test_a_usage_report() -> None:
                 cost_usd="0.000002",
             )
         ],
+        group_by=("day", "model"),
+        total_requests=1,
         total_cost_nano_usd=2_000,
         total_cost_usd="0.000002",
     )
     assert report.model_dump_json() == (
-        '{"object":"usage","account":"acct_1","key":"k1","since":"2026-01-01","until":"2026-01-31",'
-        '"limits":{"monthly_budget":{"limit":10,"spent":3,"reserved":2,"remaining":5}},'
-        '"data":[{"day":"2026-01-02","model":"demo","requests":1,"prompt_tokens":12,"cached_prompt_tokens":8,'
+        '{"object":"usage","since":"2026-01-01","until":"2026-01-31","group_by":["day","model"],"data":[{"day":"2026-01-02","model":"demo","requests":1,"prompt_tokens":12,"cached_prompt_tokens":8,'
         '"completion_tokens":3,"cost_nano_usd":2000,"cost_usd":"0.000002"}],'
-        '"total_cost_nano_usd":2000,"total_cost_usd":"0.000002"}'
+        '"total_requests":1,"total_cost_nano_usd":2000,"total_cost_usd":"0.000002","account":"acct_1","key":"k1",'
+        '"limits":{"monthly_budget":{"limit":10,"spent":3,"reserved":2,"remaining":5}}}'
     )
 
 

@@ -19,7 +19,7 @@ from penstock.cli.serving.process import Program
 from penstock.cli.serving.steps import Steps
 from penstock.cli.serving.supervisor import Supervisor
 from penstock.cli.serving.welcome import Welcome
-from penstock.ledger import Ledger, open_ledger
+from penstock.ledger import Ledger, create_ledger
 from penstock.models import read_models
 
 GRACE = 5  # seconds that running requests get when serving ends
@@ -34,10 +34,13 @@ class Session:
     edge: Port
     gpu: Port
     choice: Choice
+    ledger_url: str
     console: Console
 
     @classmethod
-    def prepare(cls, data: DataDirectory, host: str, port: int, model: str | None) -> "Session":
+    def prepare(
+        cls, data: DataDirectory, host: str, port: int, *, model: str | None, ledger_url: str | None
+    ) -> "Session":
         """Everything that can fail before a process is started. Raises Failure, ConfigError."""
         root = checkout()
         edge = Port(host, port)
@@ -46,14 +49,15 @@ class Session:
         os.umask(0o077)  # from here on: the ledger and the logs are their owner's
         write_private(data.model_table, table_of(choice.model))
         # Whatever the edge listens on, the GPU process is reached from this machine alone.
-        return cls(data, edge, Port("127.0.0.1", 0), choice, Console(highlight=False))
+        gpu = Port("127.0.0.1", 0)
+        return cls(data, edge, gpu, choice, ledger_url or data.ledger_url, Console(highlight=False))
 
     def run(self) -> int:
         """Serve until Ctrl-C, SIGTERM or a hang-up; the exit code. Raises Failure, LedgerUnavailable."""
         return asyncio.run(self._run())
 
     async def _run(self) -> int:
-        ledger = await open_ledger(self.data.ledger_url)
+        ledger = await create_ledger(self.ledger_url)
         supervisor = Supervisor(self._programs(), ledger, self._say)
         interrupts = Interrupts(supervisor.kill)
         try:
@@ -95,14 +99,14 @@ class Session:
     def _programs(self) -> list[Program]:
         shared = {
             **{name: value for name, value in os.environ.items() if name != "PENSTOCK_API_KEY"},
-            "PENSTOCK_LEDGER_URL": self.data.ledger_url,
+            "PENSTOCK_LEDGER_URL": self.ledger_url,
             "PENSTOCK_TICKET_KEYS": self.data.ticket_keys(),
             "PENSTOCK_CONFIG": str(self.data.model_table),
         }
         edge = {**shared, "PENSTOCK_GPU_URL": self.gpu.url()}
         if self.edge.loopback:
             edge["PENSTOCK_GPU_PUBLIC_URL"] = self.gpu.url()  # who reaches the edge reaches it too: direct delivery
-        gpu = {**shared, "PENSTOCK_MODEL": self.choice.model.name}
+        gpu = {**shared, "PENSTOCK_MODEL": self.choice.model.name, "PENSTOCK_SPOOL": str(self.data.spool)}
         return [
             Program("edge", "functions.edge.app:create_app", self.edge, edge, self._log("edge"), GRACE),
             Program("GPU process", "functions.gpu.server:create_app", self.gpu, gpu, self._log("gpu"), GRACE),

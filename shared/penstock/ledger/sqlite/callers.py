@@ -15,13 +15,13 @@ _CALLER = (
 )
 
 
-def create_account(db: Connection, account: Account) -> None:
+def create_account(db: Connection, new: Account) -> None:
     """Add it. ValueError where the id is another account's."""
-    known = _account(db, account.id)
+    known = account(db, new.id)
     if known is None:
-        db.execute(insert(account_table).values(_account_row(account)))
-    elif known != account:
-        raise ValueError(f"there is an account {account.id!r} already")
+        db.execute(insert(account_table).values(_account_row(new)))
+    elif known != new:
+        raise ValueError(f"there is an account {new.id!r} already")
 
 
 def accounts(db: Connection) -> Sequence[Account]:
@@ -30,19 +30,25 @@ def accounts(db: Connection) -> Sequence[Account]:
     return [_account_of(row) for row in rows.mappings()]
 
 
-def set_account(db: Connection, account_id: str, *, enabled: bool, limits: Limits) -> Account:
-    """Change the switch and the limits. KeyError where there is no such account."""
-    changes = {"enabled": enabled} | _limits_row(limits)
+def account(db: Connection, account_id: str) -> Account | None:
+    """The one of that id."""
+    row = db.execute(select(account_table).where(account_table.c.id == account_id)).mappings().first()
+    return None if row is None else _account_of(row)
+
+
+def set_account(db: Connection, account_id: str, *, enabled: bool, limits: Limits, keep_answers: bool) -> Account:
+    """Change the switch, the limits and the retention. KeyError where there is no such account."""
+    changes = {"enabled": enabled, "keep_answers": keep_answers} | _limits_row(limits)
     db.execute(update(account_table).where(account_table.c.id == account_id).values(changes))
-    account = _account(db, account_id)
-    if account is None:
+    changed = account(db, account_id)
+    if changed is None:
         raise KeyError(account_id)
-    return account
+    return changed
 
 
 def create_key(db: Connection, key: Key) -> None:
     """Add it. ValueError where the id is another key's, KeyError where there is no such account."""
-    if _account(db, key.account_id) is None:
+    if account(db, key.account_id) is None:
         raise KeyError(key.account_id)
     known = caller(db, key.id)
     if known is None:
@@ -65,6 +71,13 @@ def caller(db: Connection, key_id: str) -> Caller | None:
     return None if row is None else Caller(_account_of(row), _key_of(row))
 
 
+def set_key(
+    db: Connection, key_id: str, *, limits: Limits, models: frozenset[str] | None, routes: frozenset[str] | None
+) -> Key:
+    """Change the limits and the scope. KeyError where there is no such key."""
+    return _changed_key(db, key_id, _limits_row(limits) | _scope_row(models, routes))
+
+
 def expire_key(db: Connection, key_id: str, expires_at: int) -> Key:
     """Set its end, unless it ends earlier. KeyError where there is no such key."""
     earlier = func.min(func.coalesce(key_table.c.expires_at, expires_at), expires_at)
@@ -84,11 +97,6 @@ def _changed_key(db: Connection, key_id: str, changes: dict[str, object]) -> Key
     return changed.key
 
 
-def _account(db: Connection, account_id: str) -> Account | None:
-    row = db.execute(select(account_table).where(account_table.c.id == account_id)).mappings().first()
-    return None if row is None else _account_of(row)
-
-
 def _account_of(row: RowMapping) -> Account:
     columns = account_table.c
     return Account(
@@ -97,6 +105,7 @@ def _account_of(row: RowMapping) -> Account:
         created_at=row[columns.created_at],
         enabled=row[columns.enabled],
         limits=_limits_of(row, columns),
+        keep_answers=row[columns.keep_answers],
     )
 
 
@@ -106,12 +115,12 @@ def _account_row(account: Account) -> dict[str, object]:
         "name": account.name,
         "created_at": account.created_at,
         "enabled": account.enabled,
+        "keep_answers": account.keep_answers,
     } | _limits_row(account.limits)
 
 
 def _key_of(row: RowMapping) -> Key:
     columns = key_table.c
-    models = row[columns.models]
     return Key(
         id=row[columns.id],
         account_id=row[columns.account_id],
@@ -120,8 +129,9 @@ def _key_of(row: RowMapping) -> Key:
         created_at=row[columns.created_at],
         expires_at=row[columns.expires_at],
         revoked_at=row[columns.revoked_at],
-        models=None if models is None else frozenset(json.loads(models)),
+        models=_names_of(row[columns.models]),
         limits=_limits_of(row, columns),
+        routes=_names_of(row[columns.routes]),
     )
 
 
@@ -134,8 +144,18 @@ def _key_row(key: Key) -> dict[str, object]:
         "created_at": key.created_at,
         "expires_at": key.expires_at,
         "revoked_at": key.revoked_at,
-        "models": None if key.models is None else json.dumps(sorted(key.models)),
-    } | _limits_row(key.limits)
+    } | (_scope_row(key.models, key.routes) | _limits_row(key.limits))
+
+
+def _scope_row(models: frozenset[str] | None, routes: frozenset[str] | None) -> dict[str, object]:
+    return {
+        name: None if names is None else json.dumps(sorted(names))
+        for name, names in (("models", models), ("routes", routes))
+    }
+
+
+def _names_of(text: str | None) -> frozenset[str] | None:
+    return None if text is None else frozenset(json.loads(text))
 
 
 def _limits_of(row: RowMapping, columns: ColumnCollection[str, KeyedColumnElement[object]]) -> Limits:
@@ -144,6 +164,7 @@ def _limits_of(row: RowMapping, columns: ColumnCollection[str, KeyedColumnElemen
         tokens_per_minute=row[columns.tokens_per_minute],
         concurrent_requests=row[columns.concurrent_requests],
         monthly_budget=row[columns.monthly_budget],
+        monthly_tokens=row[columns.monthly_tokens],
     )
 
 
@@ -153,4 +174,5 @@ def _limits_row(limits: Limits) -> dict[str, object]:
         "tokens_per_minute": limits.tokens_per_minute,
         "concurrent_requests": limits.concurrent_requests,
         "monthly_budget": limits.monthly_budget,
+        "monthly_tokens": limits.monthly_tokens,
     }

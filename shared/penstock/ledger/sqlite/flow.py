@@ -76,12 +76,13 @@ def checkpoint(db: Connection, lease: Lease, attempt: str, used: Usage, deadline
 
 def settle(db: Connection, lease: Lease, used: Usage, outcome: str, now: int) -> Settled:
     """Book the usage once: as the first record, or as the difference to a provisional one."""
+    asked = _bound_of(used, lease.price)
+    _held_to(lease.bound, asked)
     booked = usage.get(db, lease.id)
     if booked and not booked.record.provisional:
         return Settled.REPEATED
     live = leases.get(db, lease.id)
-    aside = booked.bound if booked else live.lease.bound if live else lease.bound
-    _held_to(aside, _bound_of(used, lease.price))
+    _held_to(booked.bound if booked else live.lease.bound if live else lease.bound, asked)
     if booked:
         usage.correct(db, lease, booked.record, used, outcome, now=now)
         return Settled.LATE

@@ -45,17 +45,13 @@ def add(db: Connection, lease: Lease) -> None:
         "model": lease.model,
         "tokens": lease.bound.tokens,
         "nano": lease.bound.nano,
-        "price_version": lease.price.version,
-        "price_prompt": lease.price.prompt,
-        "price_cached_prompt": lease.price.cached_prompt,
-        "price_completion": lease.price.completion,
         "reserved_at": lease.reserved_at,
         "minute": lease.minute,
         "month": lease.month,
         "deadline": lease.deadline,
         "attempt": None,
     }
-    db.execute(_INSERT, row | usage_row(Usage()))
+    db.execute(_INSERT, row | price_row(lease.price) | usage_row(Usage()))
 
 
 def change(db: Connection, lease_id: str, values: dict[str, object]) -> None:
@@ -74,6 +70,16 @@ def usage_row(usage: Usage) -> dict[str, object]:
         "prompt_tokens": usage.prompt_tokens,
         "cached_prompt_tokens": usage.cached_prompt_tokens,
         "completion_tokens": usage.completion_tokens,
+    }
+
+
+def price_row(price: Price) -> dict[str, object]:
+    """The price as columns."""
+    return {
+        "price_version": price.version,
+        "price_prompt": price.prompt,
+        "price_cached_prompt": price.cached_prompt,
+        "price_completion": price.completion,
     }
 
 

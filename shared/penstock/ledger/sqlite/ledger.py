@@ -10,6 +10,7 @@ from typing import Self
 from penstock.ledger.protocol import Ledger
 from penstock.ledger.records import (
     Account,
+    Audit,
     Bound,
     Caller,
     Claim,
@@ -22,13 +23,16 @@ from penstock.ledger.records import (
     Settled,
     Standings,
     StoredAnswer,
+    Switch,
     Usage,
     UsageRecord,
     UsageRow,
 )
 from penstock.ledger.sqlite import callers, flow, idempotency, usage
+from penstock.ledger.sqlite.audit import audit
 from penstock.ledger.sqlite.migrations import version_of
 from penstock.ledger.sqlite.store import Store
+from penstock.ledger.sqlite.switch import set_switch, switch_of
 
 
 class SqliteLedger(Ledger):
@@ -51,8 +55,15 @@ class SqliteLedger(Ledger):
     async def accounts(self) -> Sequence[Account]:
         return await self._store.read(callers.accounts)
 
-    async def set_account(self, account_id: str, *, enabled: bool, limits: Limits) -> Account:
-        return await self._store.write(callers.set_account, account_id, enabled=enabled, limits=limits)
+    async def account(self, account_id: str) -> Account | None:
+        return await self._store.read(callers.account, account_id)
+
+    async def set_account(
+        self, account_id: str, *, enabled: bool, limits: Limits, keep_answers: bool = True
+    ) -> Account:
+        return await self._store.write(
+            callers.set_account, account_id, enabled=enabled, limits=limits, keep_answers=keep_answers
+        )
 
     async def create_key(self, key: Key) -> None:
         await self._store.write(callers.create_key, key)
@@ -63,11 +74,22 @@ class SqliteLedger(Ledger):
     async def caller(self, key_id: str) -> Caller | None:
         return await self._store.read(callers.caller, key_id)
 
+    async def set_key(
+        self, key_id: str, *, limits: Limits, models: frozenset[str] | None, routes: frozenset[str] | None
+    ) -> Key:
+        return await self._store.write(callers.set_key, key_id, limits=limits, models=models, routes=routes)
+
     async def expire_key(self, key_id: str, expires_at: int) -> Key:
         return await self._store.write(callers.expire_key, key_id, expires_at)
 
     async def revoke_key(self, key_id: str, now: int) -> Key:
         return await self._store.write(callers.revoke_key, key_id, now)
+
+    async def switch(self) -> Switch:
+        return await self._store.read(switch_of)
+
+    async def set_switch(self, switch: Switch) -> None:
+        await self._store.write(set_switch, switch)
 
     async def reserve(self, caller: Caller, lease: Lease) -> Reserved | Refused:
         # The limits are those of the file: the caller's may be from a cache.
@@ -103,18 +125,25 @@ class SqliteLedger(Ledger):
     async def records(self, *, account_id: str | None = None, limit: int = 1_000) -> Sequence[UsageRecord]:
         return await self._store.read(usage.records, account_id, limit)
 
+    async def audit(self, now: int) -> Audit:
+        return await self._store.read(audit, now)
+
     async def begin(
-        self, account_id: str, idempotency_key: str, body_hash: str, now: int, expires_at: int
+        self, account_id: str, idempotency_key: str, body_hash: str, attempt: str, *, now: int, expires_at: int
     ) -> StoredAnswer | Idempotency:
         return await self._store.write(
-            idempotency.begin, account_id, idempotency_key, body_hash, now=now, expires_at=expires_at
+            idempotency.begin, account_id, idempotency_key, body_hash, attempt, now=now, expires_at=expires_at
         )
 
-    async def remember(self, account_id: str, idempotency_key: str, answer: StoredAnswer, expires_at: int) -> None:
-        await self._store.write(idempotency.remember, account_id, idempotency_key, answer, expires_at)
+    async def remember(
+        self, account_id: str, idempotency_key: str, attempt: str, answer: StoredAnswer | None, expires_at: int
+    ) -> bool:
+        return await self._store.write(
+            idempotency.remember, account_id, idempotency_key, attempt, answer, expires_at=expires_at
+        )
 
-    async def abandon(self, account_id: str, idempotency_key: str) -> None:
-        await self._store.write(idempotency.abandon, account_id, idempotency_key)
+    async def abandon(self, account_id: str, idempotency_key: str, attempt: str) -> None:
+        await self._store.write(idempotency.abandon, account_id, idempotency_key, attempt)
 
     async def schema_version(self) -> int:
         return await self._store.read(version_of)

@@ -120,7 +120,37 @@ _VERSION_1 = (
     "CREATE INDEX idempotency_by_expiry ON idempotency (expires_at)",
 )
 
-MIGRATIONS: tuple[Sequence[str], ...] = (_VERSION_1,)
+# Tokens of a month as a limit; what a key may call and an account keeps; who began an `Idempotency-Key`; the
+# price on each record, so that its cost can be checked; the switch over everybody.
+_VERSION_2 = (
+    "ALTER TABLE accounts ADD COLUMN monthly_tokens INTEGER",
+    "ALTER TABLE accounts ADD COLUMN keep_answers BOOLEAN NOT NULL DEFAULT 1",
+    "ALTER TABLE keys ADD COLUMN monthly_tokens INTEGER",
+    "ALTER TABLE keys ADD COLUMN routes VARCHAR",
+    "ALTER TABLE records ADD COLUMN price_prompt INTEGER",
+    "ALTER TABLE records ADD COLUMN price_cached_prompt INTEGER",
+    "ALTER TABLE records ADD COLUMN price_completion INTEGER",
+    "ALTER TABLE months ADD COLUMN tokens INTEGER NOT NULL DEFAULT 0",
+    # A record's day is that of its reservation, and so is its month. Every record has its two rows of `months`.
+    """INSERT INTO months (scope, month, nano, tokens)
+        SELECT 'account:' || account_id, substr(day, 1, 7), 0, sum(prompt_tokens + completion_tokens)
+            FROM records WHERE true GROUP BY 1, 2
+        UNION ALL
+        SELECT 'key:' || key_id, substr(day, 1, 7), 0, sum(prompt_tokens + completion_tokens)
+            FROM records WHERE true GROUP BY 1, 2
+        ON CONFLICT (scope, month) DO UPDATE SET tokens = excluded.tokens""",
+    "ALTER TABLE idempotency ADD COLUMN attempt VARCHAR",
+    "ALTER TABLE idempotency ADD COLUMN answered BOOLEAN NOT NULL DEFAULT 0",
+    "UPDATE idempotency SET answered = 1 WHERE status IS NOT NULL",
+    """CREATE TABLE switch (
+        id INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),
+        enabled BOOLEAN NOT NULL,
+        reason VARCHAR NOT NULL,
+        changed_at INTEGER NOT NULL
+    )""",
+)
+
+MIGRATIONS: tuple[Sequence[str], ...] = (_VERSION_1, _VERSION_2)
 
 
 def version_of(db: Connection) -> int:

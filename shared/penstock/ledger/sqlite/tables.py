@@ -5,14 +5,17 @@ cannot drift from them, and nothing stays reserved once they are gone. What is s
 and by month, for each scope (`account:ID`, `key:ID`).
 """
 
+from dataclasses import fields
+
 from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Table
+
+from penstock.ledger.records import Limits
 
 metadata = MetaData()
 
 
 def _limits() -> list[Column[int]]:
-    names = ("requests_per_minute", "tokens_per_minute", "concurrent_requests", "monthly_budget")
-    return [Column(name, Integer) for name in names]
+    return [Column(limit.name, Integer) for limit in fields(Limits)]
 
 
 def _usage() -> list[Column[int]]:
@@ -27,6 +30,7 @@ accounts = Table(
     Column("name", String, nullable=False),
     Column("created_at", Integer, nullable=False),
     Column("enabled", Boolean, nullable=False),
+    Column("keep_answers", Boolean, nullable=False),
     *_limits(),
 )
 
@@ -41,6 +45,7 @@ keys = Table(
     Column("expires_at", Integer),
     Column("revoked_at", Integer),
     Column("models", String),  # a JSON list; NULL is every model
+    Column("routes", String),  # a JSON list; NULL is all but those of administrators
     *_limits(),
     Index("keys_of_account", "account_id"),
 )
@@ -81,6 +86,9 @@ records = Table(
     *_usage(),
     Column("nano", Integer, nullable=False),
     Column("price_version", String, nullable=False),
+    Column("price_prompt", Integer),  # the prices are NULL in records of before version 2
+    Column("price_cached_prompt", Integer),
+    Column("price_completion", Integer),
     Column("outcome", String, nullable=False),
     Column("provisional", Boolean, nullable=False),
     Column("bound_tokens", Integer, nullable=False),  # what a late settlement is held to
@@ -119,6 +127,7 @@ months = Table(
     Column("scope", String, primary_key=True),
     Column("month", String, primary_key=True),
     Column("nano", Integer, nullable=False),
+    Column("tokens", Integer, nullable=False),
 )
 
 idempotency = Table(
@@ -128,8 +137,20 @@ idempotency = Table(
     Column("idempotency_key", String, primary_key=True),
     Column("body_hash", String, nullable=False),
     Column("expires_at", Integer, nullable=False),
-    Column("status", Integer),  # NULL: the request is running
+    Column("attempt", String),  # who began it; NULL: somebody before version 2
+    Column("answered", Boolean, nullable=False),
+    Column("status", Integer),  # NULL: running, or answered and not kept
     Column("content_type", String),
     Column("body", LargeBinary),
     Index("idempotency_by_expiry", "expires_at"),
+)
+
+# The switch over everybody: one row, or none while it was never set.
+switch = Table(
+    "switch",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("enabled", Boolean, nullable=False),
+    Column("reason", String, nullable=False),
+    Column("changed_at", Integer, nullable=False),
 )

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, RowMapping, bindparam, select, update
 from sqlalchemy.dialects.sqlite import insert
 
+from penstock.ledger.limits import Amount
 from penstock.ledger.records import Bound, Lease, Usage, UsageRecord, UsageRow
-from penstock.ledger.sqlite.leases import usage_row
-from penstock.ledger.sqlite.limits import Amount
+from penstock.ledger.sqlite.leases import price_row, usage_row
 from penstock.ledger.sqlite.tables import records as record_table
 from penstock.ledger.sqlite.tables import rollups
 from penstock.ledger.sqlite.windows import spend
@@ -49,7 +49,6 @@ def book(db: Connection, lease: Lease, usage: Usage, outcome: str, now: int, *, 
         "model": lease.model,
         "day": lease.day,
         "nano": nano,
-        "price_version": lease.price.version,
         "outcome": outcome,
         "provisional": provisional,
         "bound_tokens": lease.bound.tokens,
@@ -57,14 +56,15 @@ def book(db: Connection, lease: Lease, usage: Usage, outcome: str, now: int, *, 
         "reserved_at": lease.reserved_at,
         "settled_at": now,
     }
-    db.execute(insert(record_table), row | usage_row(usage))
-    _count(db, lease, Amount(1, usage.total_tokens, nano), usage_row(usage), now)
+    db.execute(insert(record_table), row | price_row(lease.price) | usage_row(usage))
+    _count(db, lease, Amount(1, usage.total_tokens, nano, usage.total_tokens), usage_row(usage), now)
 
 
 def correct(db: Connection, lease: Lease, before: UsageRecord, usage: Usage, outcome: str, *, now: int) -> None:
     """Make a provisional record final, and count the difference."""
     nano = usage.cost(lease.price)
-    changes = {"nano": nano, "outcome": outcome, "provisional": False, "settled_at": now} | usage_row(usage)
+    changes = {"nano": nano, "outcome": outcome, "provisional": False, "settled_at": now}
+    changes |= price_row(lease.price) | usage_row(usage)
     db.execute(update(record_table).where(record_table.c.request_id == lease.id).values(changes))
     earlier = before.usage
     difference = {
@@ -72,8 +72,8 @@ def correct(db: Connection, lease: Lease, before: UsageRecord, usage: Usage, out
         "cached_prompt_tokens": usage.cached_prompt_tokens - earlier.cached_prompt_tokens,
         "completion_tokens": usage.completion_tokens - earlier.completion_tokens,
     }
-    amount = Amount(0, usage.total_tokens - earlier.total_tokens, nano - before.nano)
-    _count(db, lease, amount, difference, now)
+    tokens = usage.total_tokens - earlier.total_tokens
+    _count(db, lease, Amount(0, tokens, nano - before.nano, tokens), difference, now)
 
 
 def rows(db: Connection, account_id: str | None, key_id: str | None, since: str, until: str) -> Sequence[UsageRow]:

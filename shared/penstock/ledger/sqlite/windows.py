@@ -10,15 +10,15 @@ from sqlalchemy import ColumnElement, Connection, Select, bindparam, delete, fun
 from sqlalchemy.dialects.sqlite import insert
 
 from penstock.clock import minute_of, month_of
+from penstock.ledger.limits import Amount, Taken, Windows
 from penstock.ledger.records import Caller, Lease
-from penstock.ledger.sqlite.limits import Amount, Taken, Windows
 from penstock.ledger.sqlite.tables import leases, minutes, months
 
 _KEPT_MINUTES = 60  # a limit looks at one minute; the others are slack for clocks that differ
 
 
 def _aside(*of: ColumnElement[bool]) -> list[ColumnElement[Any]]:
-    """Live leases; of this minute: requests, tokens; of this month: nano-dollars."""
+    """Live leases; of this minute: requests, tokens; of this month: nano-dollars, tokens."""
     this_minute = leases.c.minute == bindparam("minute")
     this_month = leases.c.month == bindparam("month")
     return [
@@ -26,11 +26,12 @@ def _aside(*of: ColumnElement[bool]) -> list[ColumnElement[Any]]:
         func.count().filter(this_minute, *of),
         func.coalesce(func.sum(leases.c.tokens).filter(this_minute, *of), 0),
         func.coalesce(func.sum(leases.c.nano).filter(this_month, *of), 0),
+        func.coalesce(func.sum(leases.c.tokens).filter(this_month, *of), 0),
     ]
 
 
 def _spent(scope: str) -> list[ColumnElement[Any]]:
-    """Of this minute: requests, tokens; of this month: nano-dollars."""
+    """Of this minute: requests, tokens; of this month: nano-dollars, tokens."""
     minute = (minutes.c.scope == bindparam(scope), minutes.c.minute == bindparam("minute"))
     month = (months.c.scope == bindparam(scope), months.c.month == bindparam("month"))
     return [
@@ -39,6 +40,7 @@ def _spent(scope: str) -> list[ColumnElement[Any]]:
             (minutes.c.requests, minute),
             (minutes.c.tokens, minute),
             (months.c.nano, month),
+            (months.c.tokens, month),
         )
     ]
 
@@ -59,7 +61,10 @@ _COUNT_MINUTE = _of_minute.on_conflict_do_update(
 _of_month = insert(months)
 _COUNT_MONTH = _of_month.on_conflict_do_update(
     index_elements=[months.c.scope, months.c.month],
-    set_={"nano": months.c.nano + _of_month.excluded.nano},
+    set_={
+        "nano": months.c.nano + _of_month.excluded.nano,
+        "tokens": months.c.tokens + _of_month.excluded.tokens,
+    },
 )
 _PRUNE = delete(minutes).where(minutes.c.minute < bindparam("oldest"))
 
@@ -72,15 +77,15 @@ def look(db: Connection, caller: Caller, now: int) -> Windows:
     spent = db.execute(_SPENT, _scopes(caller.account.id, caller.key.id) | time).one()
     return Windows(
         caller,
-        account=Taken(Amount(*spent[:3]), Amount(*aside[1:4]), live=aside[0]),
-        key=Taken(Amount(*spent[3:]), Amount(*aside[5:]), live=aside[4]),
+        account=Taken(Amount(*spent[:4]), Amount(*aside[1:5]), live=aside[0]),
+        key=Taken(Amount(*spent[4:]), Amount(*aside[6:]), live=aside[5]),
     )
 
 
 def spend(db: Connection, lease: Lease, amount: Amount, now: int) -> None:
     """Add what was spent, or the difference to what was booked before, to the lease's own windows."""
     scopes = _scopes(lease.account_id, lease.key_id).values()
-    month = {"month": lease.month, "nano": amount.nano}
+    month = {"month": lease.month, "nano": amount.nano, "tokens": amount.monthly_tokens}
     db.execute(_COUNT_MONTH, [{"scope": scope} | month for scope in scopes])
     oldest = minute_of(now) - _KEPT_MINUTES
     if lease.minute >= oldest:

@@ -1,6 +1,6 @@
-"""The four limits, of an account and of a key: how far a caller is into them, and what is refused.
+"""The limits of an account and of a key: how far a caller is into them, and what is refused.
 
-Only arithmetic: what is taken comes from windows.py.
+Only arithmetic, the same for every store: each says by itself what is taken.
 """
 
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from penstock.ledger.records import Bound, Caller, LimitName, Limits, Refused, S
 # Budget first: it lasts longest, so it is the most useful thing to say where several limits are reached.
 _ORDER = (
     LimitName.MONTHLY_BUDGET,
+    LimitName.MONTHLY_TOKENS,
     LimitName.TOKENS_PER_MINUTE,
     LimitName.REQUESTS_PER_MINUTE,
     LimitName.CONCURRENT_REQUESTS,
@@ -24,6 +25,7 @@ class Amount:
     requests: int  # this minute
     tokens: int  # this minute
     nano: int  # this month
+    monthly_tokens: int  # this month
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,13 @@ class Taken:
 
     def plus(self, bound: Bound) -> "Taken":
         """The same with one request more set aside."""
-        more = Amount(self.reserved.requests + 1, self.reserved.tokens + bound.tokens, self.reserved.nano + bound.nano)
+        aside = self.reserved
+        more = Amount(
+            requests=aside.requests + 1,
+            tokens=aside.tokens + bound.tokens,
+            nano=aside.nano + bound.nano,
+            monthly_tokens=aside.monthly_tokens + bound.tokens,
+        )
         return Taken(self.spent, more, self.live + 1)
 
     def standings(self, limits: Limits) -> Standings:
@@ -44,6 +52,7 @@ class Taken:
         spent, reserved = self.spent, self.reserved
         every = (
             (limits.monthly_budget, spent.nano, reserved.nano),
+            (limits.monthly_tokens, spent.monthly_tokens, reserved.monthly_tokens),
             (limits.tokens_per_minute, spent.tokens, reserved.tokens),
             (limits.requests_per_minute, spent.requests, reserved.requests),
             (limits.concurrent_requests, 0, self.live),
@@ -78,9 +87,9 @@ class Windows:
     def refusal(self, bound: Bound, now: int) -> Refused | None:
         """The first limit that the bound would pass; None where there is room."""
         for scope, name, standing in self._by_limit():
-            asked = _asked(name, bound)
-            if standing.spent + standing.reserved + asked > standing.limit:
-                return Refused(name, scope, standing, asked, _retry_at(name, now))
+            need = asked(name, bound)
+            if standing.spent + standing.reserved + need > standing.limit:
+                return Refused(name, scope, standing, need, _retry_at(name, now), self.standings())
         return None
 
     def _by_limit(self) -> list[tuple[str, LimitName, Standing]]:
@@ -94,14 +103,15 @@ class Windows:
         ]
 
 
-def _asked(name: LimitName, bound: Bound) -> int:
+def asked(name: LimitName, bound: Bound) -> int:
+    """What a request of that bound needs of the limit: tokens, nano-dollars, or itself."""
     if name is LimitName.MONTHLY_BUDGET:
         return bound.nano
-    return bound.tokens if name is LimitName.TOKENS_PER_MINUTE else 1
+    return bound.tokens if name in (LimitName.TOKENS_PER_MINUTE, LimitName.MONTHLY_TOKENS) else 1
 
 
 def _retry_at(name: LimitName, now: int) -> int:
-    if name is LimitName.MONTHLY_BUDGET:
+    if name.monthly:
         return next_month(now)
     # A running request may end at any time.
     return now + SECOND if name is LimitName.CONCURRENT_REQUESTS else next_minute(now)

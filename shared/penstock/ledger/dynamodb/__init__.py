@@ -1,0 +1,6 @@
+"""The ledger in one table of DynamoDB, for any number of processes anywhere."""
+
+from penstock.ledger.dynamodb.ledger import DynamoLedger
+from penstock.ledger.dynamodb.schema import adopt, create_table, delete_table
+
+__all__ = ["DynamoLedger", "adopt", "create_table", "delete_table"]
