@@ -5,7 +5,7 @@ there is nothing in it that could be given back twice, or forgotten. It shares n
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from penstock.clock import SECOND, day_of, minute_of, month_of, next_minute, next_month
 from penstock.ledger import (
@@ -47,7 +47,7 @@ class Live:
     counted: Bound  # what the limits count for it
     deadline: int
     attempt: str | None = None
-    usage: Usage = Usage()
+    usage: Usage = field(default_factory=Usage)
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,9 @@ steps = st.one_of(
 # Plans begin as requests do, so that what follows finds leases in every state.
 begun = st.lists(step("reserve", bound=st.just(BOUNDS[0])), min_size=1, max_size=SLOTS)
 claimed = st.lists(step("claim", bound=st.sampled_from(BOUNDS[:3])), max_size=3)
-plans = st.tuples(begun, claimed, st.lists(steps, min_size=5, max_size=30)).map(lambda parts: sum(parts, []))
+plans = st.tuples(begun, claimed, st.lists(steps, min_size=5, max_size=30)).map(
+    lambda parts: [*parts[0], *parts[1], *parts[2]]
+)
 names = (f"account{number}" for number in itertools.count())
 
 

@@ -19,7 +19,7 @@ from penstock.ledger import (
     Usage,
 )
 from tests.contract.model import Model
-from tests.contract.samples import lease_of
+from tests.contract.samples import BOUND, NO_LIMITS, lease_of
 
 CLAIMABLE = 90 * SECOND  # how far an unclaimed lease's deadline is ahead
 HOLD = 60 * SECOND  # and a claimed one's
@@ -33,9 +33,9 @@ class Step:
     verb: str
     slot: int = 0
     attempt: str = "a"
-    bound: Bound = Bound(100, 200_000)
+    bound: Bound = BOUND
     completion_tokens: int = 0
-    limits: Limits = Limits()
+    limits: Limits = NO_LIMITS
     seconds: int = 0  # that pass, or that the caller's clock is ahead
     twice: bool = False
     forsaken: bool = False  # it is about the slot's last lease whose holder went away

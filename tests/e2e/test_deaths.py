@@ -37,6 +37,12 @@ def begin(client: OpenAI, **options: Any) -> "Stream[ChatCompletionChunk]":
     return stream
 
 
+def ask(client: OpenAI) -> Any:
+    """A short answer."""
+    model = client.models.list().data[0].id
+    return client.chat.completions.create(model=model, messages=[{"role": "user", "content": "go"}], max_tokens=2)
+
+
 def kill_after(service: Service, stream: "Stream[ChatCompletionChunk]", chunks: list[ChatCompletionChunk]) -> None:
     """Collect the stream's chunks, and kill the GPU process once there are 40."""
     for chunk in stream:
@@ -112,7 +118,9 @@ async def test_a_gpu_process_killed_mid_stream_is_one_error_one_record_and_a_clo
 
 async def test_an_edge_killed_mid_stream_leaves_the_settlement_to_the_gpu_process(endless: Service) -> None:
     key = endless.create_key("--concurrent", "8")
-    stream = begin(endless.client(key), extra_headers={"Penstock-Delivery": "relay"})
+    client = endless.client(key)
+    wait_for("an answer", lambda: _answers(lambda: ask(client)))
+    stream = begin(client, extra_headers={"Penstock-Delivery": "relay"})
     chunks = [chunk for chunk, _ in zip(stream, range(20), strict=False)]
     endless.kill("functions.edge.app")
     with pytest.raises((openai.APIError, httpx2.TransportError)):
@@ -129,7 +137,7 @@ async def test_a_gpu_process_killed_while_the_ledger_is_away_is_settled_by_the_n
     """The client goes, the ledger does not answer, the process dies: what was generated is booked, once."""
     key = endless.create_key("--concurrent", "8")
     client = endless.client(key)
-    wait_for("an answer", lambda: _answers(client.models.list))
+    wait_for("an answer", lambda: _answers(lambda: ask(client)))
     stream = begin(client, extra_headers={"Penstock-Delivery": "direct"})
     chunks = [chunk for chunk, _ in zip(stream, range(20), strict=False)]
     with locked(endless.data / "ledger.db"):

@@ -1,9 +1,9 @@
 """The whole service on DynamoDB: the same processes, the other ledger."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 
 import openai
 import pytest
@@ -13,8 +13,10 @@ from penstock.ledger import Audit, Ledger, UsageRecord, UsageRow, open_ledger
 from tests.e2e.service import Service, serving, wait_for
 from tests.servers.environment import lead_to
 
+T = TypeVar("T")
+
 TABLE = "dynamodb://penstock-e2e"
-STORY = [{"role": "user", "content": "Tell me a story."}]
+STORY: Any = [{"role": "user", "content": "Tell me a story."}]
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +41,8 @@ def ask(service: Service, key: str | None = None, **parameters: Any) -> Any:
     return service.client(key).chat.completions.create(model="demo", messages=STORY, **parameters)
 
 
-def looked_up(look: Any) -> Any:
-    async def run() -> Any:
+def looked_up(look: Callable[[Ledger], Awaitable[T]]) -> T:
+    async def run() -> T:
         ledger = await open_ledger(TABLE)
         try:
             return await look(ledger)

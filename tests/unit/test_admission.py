@@ -113,9 +113,7 @@ def demo(effective: str) -> ServedModel:
 @pytest.mark.anyio
 async def test_the_lease_says_all_that_the_others_need() -> None:
     ledger, model, demand = OneReservation(), demo("2026-01-01"), Demand(20, 1, 16)
-    admitted = await admit(
-        ledger, CALLER, model, demand, request_id="req_1", now=NOW, claim_within_s=300
-    )
+    admitted = await admit(ledger, CALLER, model, demand, request_id="req_1", now=NOW, claim_within_s=300)
     assert isinstance(admitted, Reserved)
     price = Price("2026-01-01", 100, 50, 200)
     lease = Lease(

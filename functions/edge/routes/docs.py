@@ -52,8 +52,10 @@ such as <code>n: 1</code>, are accepted.</span></td></tr>
 </table>
 <h2>Errors</h2>
 <p>Every error has OpenAI's envelope, <code>{"error": {"message", "type", "param", "code"}}</code>. 429 and 503
-say in <code>Retry-After</code> when to come again; 402 means that the monthly budget is used up. Every answer
-carries our <code>x-request-id</code>.</p>
+say in <code>Retry-After</code> when to come again; 402 means that the month's budget, in dollars or tokens, is
+used up. Both hold the numbers of the limit in <code>error.limit</code>. Every answer carries our
+<code>x-request-id</code>. Sent twice with the same <code>Idempotency-Key</code>, a request is answered and billed
+once.</p>
 </body>
 </html>
 """)

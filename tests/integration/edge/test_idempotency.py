@@ -381,16 +381,16 @@ async def leave(deployment: Deployment, *, stream: bool, after_a_part: bool = Fa
 async def test_the_answer_of_a_client_that_left_is_finished_for_its_retry(
     deploy: Deploy, logged: Logged, stream: bool, after_a_part: bool
 ) -> None:
-    deployment = await deploy(account_limits=LIMITS)
-    left = asyncio.Event()
+    deployment = await deploy(account_limits=LIMITS, relay_connections=1)
 
     async def once_it_has_left(call: Call) -> None:
         await call.claim()
         if after_a_part:
             await call.begin(200, STARTED)
             await call.part(stream_of(call)[0])
-        await asyncio.wait_for(left.wait(), 20)
-        await asyncio.sleep(0.05)
+        async with asyncio.timeout(20):
+            while not deployment.edge.unattended.locked():
+                await asyncio.sleep(0.01)
         if not after_a_part:
             await call.begin(200, STARTED if stream else {"content-type": "application/json"})
         for part in stream_of(call)[after_a_part:] if stream else [orjson.dumps({"made": call.ticket.lease.id})]:
@@ -400,7 +400,6 @@ async def test_the_answer_of_a_client_that_left_is_finished_for_its_retry(
 
     deployment.gpu.behave = once_it_has_left
     await leave(deployment, stream=stream, after_a_part=after_a_part)
-    left.set()
     (line,) = await logged.wait(1)
     assert (line["status"], line["unattended"]) == (200, True)
     response = await ask(deployment, stream=stream)

@@ -46,6 +46,8 @@ async def session(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> No
     deployment.gpu.behave = answer
     await deployment.chat(headers={"Penstock-Delivery": "direct"}, **prompt)
     await deployment.chat(headers={"Penstock-Delivery": SECRET}, **prompt)
+    for _ in range(2):
+        await deployment.chat(headers={"Idempotency-Key": SECRET}, **prompt)
     await deployment.chat(user=SECRET, model=SECRET)
     await deployment.chat(None, **{SECRET: 1})
     await deployment.chat(tools=[{"name": SECRET}])
@@ -84,7 +86,7 @@ async def test_nothing_that_is_logged_holds_a_secret(
         caplog.set_level(logging.WARNING, logger=name)
     deployment = await deploy(account_limits=Limits(requests_per_minute=1_000), gpu_public_url="{gpu}")
     await session(deployment, monkeypatch)
-    lines = await logged.wait(23)
+    lines = await logged.wait(25)
     everything = logged.text + caplog.text
     assert SECRET not in everything
     assert not any(word.strip() in everything for word in (ANSWER, "slowly"))

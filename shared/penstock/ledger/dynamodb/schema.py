@@ -29,11 +29,7 @@ async def check(table: Table) -> int:
     schema = await table.get(SCHEMA)
     if schema is None:
         schema = await _write(table, table_id)
-    if schema["version"] > VERSION:
-        raise LedgerUnavailable(
-            f"the schema of the table {table.name} is version {schema['version']} and this program knows up to "
-            f"{VERSION}: update Penstock"
-        )
+    _check_version(table, schema)
     if schema["table_id"] != table_id:
         raise LedgerUnavailable(
             f"the table {table.name} is a copy of another, in which keys may have been revoked since: "
@@ -75,11 +71,20 @@ async def adopt(name: str, *, revocations_from: str | None = None, revoke_all: b
         raise ValueError("say where the revocations are, or that all keys are to be revoked; not both")
     table = await Table.connect(name)
     try:
+        _check_version(table, await table.get(SCHEMA) or {"version": VERSION})
         ended = await (_revoke_all(table) if revocations_from is None else _carry_over(table, revocations_from))
         await table.update(Update(SCHEMA).set(version=VERSION, table_id=_id(await table.describe())))
     finally:
         await table.close()
     return ended
+
+
+def _check_version(table: Table, schema: Item) -> None:
+    if schema["version"] > VERSION:
+        raise LedgerUnavailable(
+            f"the schema of the table {table.name} is version {schema['version']} and this program knows up to "
+            f"{VERSION}: update Penstock"
+        )
 
 
 async def _revoke_all(table: Table) -> int:
