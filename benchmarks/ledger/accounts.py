@@ -1,7 +1,7 @@
 """An account as it grows: the size of its item, and what each write of it takes, at so many keys and live leases.
 
-The items are those that the ledger itself makes: every key has usage of this month and of the last, and the
-live leases were reserved within the last three minutes, so that the counts of all kept minutes are there.
+The items are those that the ledger itself makes, with every count that is kept: each key has usage of this
+month and of the last, and of each of the last three minutes, over which the live leases are spread as well.
 """
 
 import time
@@ -68,40 +68,39 @@ async def measure_items(ledger: Ledger, table: Table) -> ItemSizes:
 
 
 async def _grown(ledger: Ledger, table: Table, keys: int, live: Sequence[int]) -> list[AccountItem]:
-    clients = await clients_of_one_account(ledger, _account_id(keys), keys)
-    await _with_usage(clients)
+    clients, now = await clients_of_one_account(ledger, _account_id(keys), keys), now_ms()
+    await _with_usage(clients, now)
     items, leases = [], 0
     for number in live:
         for place in range(leases, number):
-            await clients[place % keys].reserve(now_ms() - place % _MINUTES * MINUTE)
+            await clients[place % keys].reserve(now - place % _MINUTES * MINUTE)
         leases = number
-        items.append(await _measured(clients, table, leases))
+        items.append(await _measured(clients, table, leases, now))
     return items
 
 
-async def _with_usage(clients: Sequence[Client]) -> None:
-    now = now_ms()
+async def _with_usage(clients: Sequence[Client], now: int) -> None:
     last_month = now - int(day_of(now)[8:]) * _DAY
     for at in (last_month, *(now - minute * MINUTE for minute in reversed(range(_MINUTES)))):
         for client in clients:
             await client.settle(await client.reserve(at))
 
 
-async def _measured(clients: Sequence[Client], table: Table, live: int) -> AccountItem:
+async def _measured(clients: Sequence[Client], table: Table, live: int, now: int) -> AccountItem:
     name = clients[0].name
-    cpu_s = [await _reservation(clients[place % len(clients)]) for place in range(_TIMED)]
+    cpu_s = [await _reservation(clients[place % len(clients)], now) for place in range(_TIMED)]
     item = await table.get(account_key(name))
     if item is None or len(item["live"]) != live:
         raise BenchmarkFailed(f"the account {name} has not {live} live leases")
     return AccountItem(len(clients), live, item_bytes(item), await _emulator_units(table, name), median(cpu_s))
 
 
-async def _reservation(client: Client) -> float:
+async def _reservation(client: Client, now: int) -> float:
     """CPU time of this process, which alone is the client; then the lease is given back."""
     begun = time.process_time()
-    lease = await client.reserve()
+    lease = await client.reserve(now)
     taken = time.process_time() - begun
-    await client.ledger.release(lease, now_ms())
+    await client.ledger.release(lease, now)
     return taken
 
 

@@ -1,4 +1,4 @@
-"""The load: clients that do the same at once, each one thing after another, and how long each thing took."""
+"""The load: clients that do the same at once, again and again, and how long each time took each of them."""
 
 import asyncio
 import time
@@ -27,16 +27,10 @@ class Taken:
         """The time that so many of the pieces of work did not exceed."""
         return percentile(self.seconds, percent) * 1_000
 
-    async def add(self, works: Sequence[Callable[[], Awaitable[T]]], times: int = 1) -> list[T]:
-        """Each client's work so many times, of all clients at once; what came of each client's last."""
-
-        async def client(work: Callable[[], Awaitable[T]]) -> T:
-            for _ in range(times - 1):
-                await self._timed(work)
-            return await self._timed(work)
-
+    async def add(self, works: Sequence[Callable[[], Awaitable[T]]]) -> list[T]:
+        """Do all of the work at once; what came of each."""
         begun = time.perf_counter()
-        outcomes = await asyncio.gather(*map(client, works))
+        outcomes = await asyncio.gather(*map(self._timed, works))
         self.whole += time.perf_counter() - begun
         return outcomes
 

@@ -1,6 +1,7 @@
 """How fast each store is: reservations, settlements and whole lives in a second, beside bare writes.
 
-All clients are in one process, as those of an edge are, and share one connection pool.
+All clients are in one process, as those of an edge are, and share one connection pool. All do the same at
+once, and all wait for the last; then comes the next thing's turn, so that what disturbs one disturbs all.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ from benchmarks.ledger.stores import Store
 from benchmarks.report import Column, Row, Table
 from benchmarks.spread import Spread
 
-BARE, RESERVE, SETTLE, LIFE = "a bare write", "reserve", "settle", "reserve, claim, settle"
+BARE, RESERVE, SETTLE, LIFE = "a bare write", "reserve", "settle", "whole life"
 _ORDER = (BARE, RESERVE, SETTLE, LIFE)
 _COLUMNS = (
     Column("what", "clients, accounts: what"),
@@ -28,7 +29,7 @@ _COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much is done: each crowd's clients do all of it so often in a round that it comes to `each`."""
+    """How much is done: each crowd's clients have so many turns in a round that each thing is done `each` times."""
 
     crowds: Sequence[int]
     each: int
@@ -37,23 +38,25 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class _Crowd:
-    """Clients at once, and how often each of them does its work in a round."""
+    """Clients at once, and how often they have their turn in a round."""
 
     title: str
     clients: list[Client]
-    times: int
+    turns: int
+
+
+_Step = Callable[[_Crowd, dict[str, Taken]], Awaitable[None]]
 
 
 async def measure_rates(store: Store, size: Size) -> Table:
     """The table of one store."""
     crowds = await _crowds(store, size)
     for crowd in crowds:
-        await _round(store, replace(crowd, times=1), reverse=False)  # connections, caches and pages are made
+        await _round(store, replace(crowd, turns=1))  # connections, caches and pages are made
     rounds: dict[str, dict[str, list[Taken]]] = defaultdict(lambda: defaultdict(list))
     for number in range(size.rounds):
-        reverse = bool(number % 2)
-        for crowd in reversed(crowds) if reverse else crowds:
-            for what, taken in (await _round(store, crowd, reverse=reverse)).items():
+        for crowd in reversed(crowds) if number % 2 else crowds:
+            for what, taken in (await _round(store, crowd)).items():
                 rounds[crowd.title][what].append(taken)
     rows = [_row(crowd.title, what, rounds[crowd.title]) for crowd in crowds for what in _ORDER]
     return Table(
@@ -61,7 +64,7 @@ async def measure_rates(store: Store, size: Size) -> Table:
         f"{store.name}: {size.rounds} rounds; a bare write is {store.peer}",
         _COLUMNS,
         rows,
-        (f"As many leases are live as there are clients. {LIFE}: one after another, of each client.",),
+        ("A whole life: reserve, claim, settle. As many leases are live as there are clients.",),
     )
 
 
@@ -70,44 +73,35 @@ async def _crowds(store: Store, size: Size) -> list[_Crowd]:
     own = [(await clients_of_one_account(store.ledger, f"own-{number}", 1))[0] for number in range(max(size.crowds))]
     crowds = []
     for number in size.crowds:
-        times = max(size.each // number, 1)
-        crowds.append(_Crowd(f"{number}, one account", [hot] * number, times))
+        turns = max(size.each // number, 1)
+        crowds.append(_Crowd(f"{number}, one account", [hot] * number, turns))
         if number > 1:
-            crowds.append(_Crowd(f"{number}, one each", own[:number], times))
+            crowds.append(_Crowd(f"{number}, one each", own[:number], turns))
     return crowds
 
 
-async def _round(store: Store, crowd: _Crowd, *, reverse: bool) -> dict[str, Taken]:
-    steps = [partial(_bare, store, crowd), partial(_reserve_and_settle, crowd), partial(_live, crowd)]
-    taken: dict[str, Taken] = {}
-    for step in reversed(steps) if reverse else steps:
-        taken |= await step()
+async def _round(store: Store, crowd: _Crowd) -> dict[str, Taken]:
+    taken = {what: Taken() for what in _ORDER}
+    for turn in range(crowd.turns):
+        steps: list[_Step] = [partial(_bare, store), _reserve_and_settle, _live]
+        for step in reversed(steps) if turn % 2 else steps:
+            await step(crowd, taken)
     return taken
 
 
-async def _bare(store: Store, crowd: _Crowd) -> dict[str, Taken]:
-    taken = Taken()
-    works = [partial(store.write, client.name) for client in crowd.clients]
-    for _ in range(crowd.times):
-        await taken.add(works)
-    return {BARE: taken}
+async def _bare(store: Store, crowd: _Crowd, taken: dict[str, Taken]) -> None:
+    await taken[BARE].add([partial(store.write, client.name) for client in crowd.clients])
 
 
-async def _reserve_and_settle(crowd: _Crowd) -> dict[str, Taken]:
-    reserved, settled = Taken(), Taken()
-    for _ in range(crowd.times):
-        leases = await reserved.add([client.reserve for client in crowd.clients])
-        pairs = list(zip(crowd.clients, leases, strict=True))
-        await asyncio.gather(*(client.claim(lease) for client, lease in pairs))
-        works: list[Callable[[], Awaitable[None]]] = [partial(client.settle, lease) for client, lease in pairs]
-        await settled.add(works)
-    return {RESERVE: reserved, SETTLE: settled}
+async def _reserve_and_settle(crowd: _Crowd, taken: dict[str, Taken]) -> None:
+    leases = await taken[RESERVE].add([client.reserve for client in crowd.clients])
+    pairs = list(zip(crowd.clients, leases, strict=True))
+    await asyncio.gather(*(client.claim(lease) for client, lease in pairs))
+    await taken[SETTLE].add([partial(client.settle, lease) for client, lease in pairs])
 
 
-async def _live(crowd: _Crowd) -> dict[str, Taken]:
-    taken = Taken()
-    await taken.add([client.live for client in crowd.clients], crowd.times)
-    return {LIFE: taken}
+async def _live(crowd: _Crowd, taken: dict[str, Taken]) -> None:
+    await taken[LIFE].add([client.live for client in crowd.clients])
 
 
 def _row(crowd: str, what: str, rounds: dict[str, list[Taken]]) -> Row:

@@ -5,6 +5,7 @@ Every standing that they are told of is held to the promise: what is spent and s
 
 import asyncio
 import random
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -13,7 +14,8 @@ from penstock.ledger import Bound, Caller, Claim, Lease, Ledger, LimitName, Refu
 from tests.contract.samples import NOW, PRICE, lease_of
 
 HOLD = 20 * SECOND  # of a lease; what dies at NOW is dead in the same minute
-_LONGEST_PAUSE = 0.5  # seconds
+_LONGEST_PAUSE = 2.0  # seconds
+_CALLED = 5  # of those who wait, when one has ended: enough to be too many
 _MOST_WORK = 0.02  # seconds
 
 
@@ -47,6 +49,7 @@ class Rush:
         self.dead: list[Lease] = []
         self.clients: list[Client] = []
         self._random = random.Random(1)
+        self._calls = asyncio.Semaphore(0)
 
     async def run(self, count: int, *, mortality: float) -> None:
         """So many at once, while somebody watches; until each has been served, has died or has given up."""
@@ -55,7 +58,8 @@ class Rush:
             for _ in range(count):
                 group.create_task(self.client(mortality=mortality))
         watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
+        with suppress(asyncio.CancelledError):
+            await watching  # which raises what it saw
 
     async def client(self, *, mortality: float = 0.0) -> Client:
         """One of them, from its first try to its end."""
@@ -69,6 +73,8 @@ class Rush:
         else:
             client.ended = await self._serve(client, lease)
             self.working -= 1
+            for _ in range(_CALLED):
+                self._calls.release()
             if client.ended is Ended.DIED:
                 self.dead.append(lease)
         return client
@@ -82,13 +88,14 @@ class Rush:
     async def _watch(self) -> None:
         while True:
             await self.standing()
+            await asyncio.sleep(0.005)
 
     async def _reserved(self, name: str) -> Lease | None:
-        pause = 0.02
         while True:
             at, alone = self.now, not self.working
             lease = lease_of(self.caller, name, bound=self.bound, at=at, deadline=at + HOLD)
             outcome = await self.ledger.reserve(self.caller, lease)
+            assert self.limit in outcome.standings
             within_limits(outcome.standings)
             if not isinstance(outcome, Refused):
                 self.working += 1
@@ -98,8 +105,14 @@ class Rush:
                 self._wait_for_the_dead(outcome)
             elif alone:
                 return None  # what is spent does not come back
-            await asyncio.sleep(self._random.uniform(0, pause))
-            pause = min(2 * pause, _LONGEST_PAUSE)
+            if self.now == at:
+                await self._called()
+
+    async def _called(self) -> None:
+        """Wait until somebody has ended, or for a while."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._random.uniform(_LONGEST_PAUSE / 4, _LONGEST_PAUSE)):
+                await self._calls.acquire()
 
     def _wait_for_the_dead(self, outcome: Refused) -> None:
         """Let time pass where only they hold slots."""
@@ -125,6 +138,5 @@ class Rush:
 
 def within_limits(standings: Standings) -> None:
     """The promise, at one moment."""
-    assert standings
     for name, standing in standings.items():
         assert standing.spent + standing.reserved <= standing.limit, (name, standing)

@@ -1,6 +1,8 @@
 """A ledger with the account `local`: a file, or either of both stores."""
 
+from collections.abc import AsyncIterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -24,3 +26,13 @@ def ledger(request: pytest.FixtureRequest) -> str:
     table: str = request.getfixturevalue("dynamodb_url")
     done(here("accounts", "create", "local", "--ledger", table))
     return table
+
+
+@pytest.fixture
+async def unmade_table(anyio_backend: str, dynamodb: str | None) -> AsyncIterator[str]:
+    """The URL of a table that the test may make; it goes with the test."""
+    from penstock.ledger.dynamodb import delete_table
+
+    table = f"penstock-test-{uuid4().hex}"
+    yield f"dynamodb://{table}"
+    await delete_table(table)

@@ -4,10 +4,8 @@ import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from uuid import uuid4
 
 import orjson
-import pytest
 
 from penstock.clock import MINUTE, now_ms
 from penstock.ledger import Bound, Caller, Key, Lease, Ledger, Reserved, Usage, open_ledger
@@ -96,9 +94,8 @@ def test_a_ledger_file_is_made_once(tmp_path: Path) -> None:
     assert "not available" in refused(here("ledger", "create", "--ledger", f"sqlite:///{tmp_path}/no/where/l.db"))
 
 
-@pytest.mark.usefixtures("dynamodb")
-def test_a_table_is_made_once() -> None:
-    url = f"dynamodb://penstock-test-{uuid4().hex}"
+def test_a_table_is_made_once(unmade_table: str) -> None:
+    url = unmade_table
     assert "not available" in refused(here("accounts", "list", "--ledger", url))
     for _ in range(2):
         assert done(here("ledger", "create", "--ledger", url)) == f"{url} is there.\n"
@@ -106,30 +103,28 @@ def test_a_table_is_made_once() -> None:
     assert json_of("accounts", "list", "--ledger", url)["accounts"][0]["id"] == "local"
 
 
-def copied(url: str) -> str:
-    """Another table with the same items, as a restore makes one."""
+def restore(url: str, restored: str) -> None:
+    """Make another table with the same items, as a restore does."""
     from aiobotocore.session import get_session
 
-    old, new = url.removeprefix("dynamodb://"), f"penstock-test-{uuid4().hex}"
-    done(here("ledger", "create", "--ledger", f"dynamodb://{new}"))
+    done(here("ledger", "create", "--ledger", restored))
 
     async def copy() -> None:
         async with get_session().create_client("dynamodb") as client:
-            for item in (await client.scan(TableName=old))["Items"]:
-                await client.put_item(TableName=new, Item=item)
+            for item in (await client.scan(TableName=url.removeprefix("dynamodb://")))["Items"]:
+                await client.put_item(TableName=restored.removeprefix("dynamodb://"), Item=item)
 
     asyncio.run(copy())
-    return f"dynamodb://{new}"
 
 
 def usable(url: str) -> dict[str, bool]:
     return {key["name"]: key["usable"] for key in json_of("keys", "list", "--ledger", url)["keys"]}
 
 
-def test_a_restored_table_opens_once_its_revocations_are_carried_over(dynamodb_url: str) -> None:
+def test_a_restored_table_opens_once_its_revocations_are_carried_over(dynamodb_url: str, unmade_table: str) -> None:
     done(here("accounts", "create", "local", "--ledger", dynamodb_url))
     made = {name: json_of("keys", "create", "--name", name, "--ledger", dynamodb_url) for name in ("kept", "leaked")}
-    restored = copied(dynamodb_url)
+    restore(dynamodb_url, restored := unmade_table)
     done(here("keys", "revoke", made["leaked"]["id"], "--ledger", dynamodb_url))
     assert "not available" in refused(here("keys", "list", "--ledger", restored))
     said = done(here("ledger", "adopt", "--revocations-from", dynamodb_url, "--ledger", restored))
@@ -137,11 +132,11 @@ def test_a_restored_table_opens_once_its_revocations_are_carried_over(dynamodb_u
     assert usable(restored) == {"kept": True, "leaked": False}
 
 
-def test_a_restored_table_whose_old_one_is_gone_opens_with_no_key(dynamodb_url: str) -> None:
+def test_a_restored_table_whose_old_one_is_gone_opens_with_no_key(dynamodb_url: str, unmade_table: str) -> None:
     done(here("accounts", "create", "local", "--ledger", dynamodb_url))
     for name in ("a", "b"):
         json_of("keys", "create", "--name", name, "--ledger", dynamodb_url)
-    restored = copied(dynamodb_url)
+    restore(dynamodb_url, restored := unmade_table)
     said = done(here("ledger", "adopt", "--revoke-all", "--ledger", restored))
     assert said.endswith("is in use; 2 keys were revoked in it.\n")
     assert usable(restored) == {"a": False, "b": False}

@@ -1,15 +1,17 @@
-"""One ledger file under several processes: nothing is lost between them, or when one is killed."""
+"""One ledger under several processes: nothing is lost between them, or when one is killed."""
 
+import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
-from penstock.ledger import Ledger, Limits, open_ledger
-from tests.contract.samples import BOUND, COST, DEADLINE, NOW, enrol
+from penstock.ledger import Bound, Caller, Ledger, Limits, open_ledger
+from tests.contract.rush import within_limits
+from tests.contract.samples import BOUND, COST, DEADLINE, NOW, enrol, lease_of, reserved
 
 pytestmark = pytest.mark.anyio
 
@@ -17,22 +19,10 @@ ROOT = Path(__file__).parents[3]
 PATIENCE = 120  # seconds; only a hung process takes that long
 
 
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'ledger.db'}"
-
-
-@pytest.fixture
-async def ledger(anyio_backend: str, url: str) -> AsyncIterator[Ledger]:
-    opened = await open_ledger(url)
-    yield opened
-    await opened.close()
-
-
 @contextmanager
-def worker(url: str, name: str, count: int) -> Iterator[subprocess.Popen[str]]:
+def worker(url: str, name: str, count: int, *more: str) -> Iterator[subprocess.Popen[str]]:
     """A process that is ready to open the ledger and run requests of the key `acme-key`."""
-    command = [sys.executable, "-m", "tests.integration.ledger.worker", url, "acme-key", name, str(count)]
+    command = [sys.executable, "-m", "tests.integration.ledger.worker", url, "acme-key", name, str(count), *more]
     process = subprocess.Popen(
         command, cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
@@ -45,10 +35,10 @@ def worker(url: str, name: str, count: int) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def run_together(url: str, names: list[str], count: int) -> list[str]:
+def run_together(url: str, names: list[str], count: int, *more: str) -> list[str]:
     """Let processes of these names run at once; what they said, all together."""
     with ExitStack() as stack:
-        processes = [stack.enter_context(worker(url, name, count)) for name in names]
+        processes = [stack.enter_context(worker(url, name, count, *more)) for name in names]
         for process in processes:
             assert process.stdin is not None
             process.stdin.write("\n")
@@ -61,9 +51,9 @@ def run_together(url: str, names: list[str], count: int) -> list[str]:
         return said
 
 
-async def test_two_processes_lose_no_update(ledger: Ledger, url: str) -> None:
+async def test_two_processes_lose_no_update(ledger: Ledger, ledger_url: str) -> None:
     await enrol(ledger)
-    said = run_together(url, ["one", "two"], 60)
+    said = run_together(ledger_url, ["one", "two"], 60)
     assert said.count("granted one-0") == 1
     assert sum(line.startswith("settled") for line in said) == 120
     (row,) = await ledger.usage()
@@ -71,28 +61,48 @@ async def test_two_processes_lose_no_update(ledger: Ledger, url: str) -> None:
     assert len(await ledger.records()) == 120
 
 
-async def test_two_processes_never_pass_the_budget_together(ledger: Ledger, url: str) -> None:
+async def watched(ledger: Ledger, caller: Caller, work: Awaitable[list[str]]) -> list[str]:
+    """What the processes said; meanwhile no limit was passed at any moment that somebody looked."""
+    working = asyncio.ensure_future(work)
+    while not working.done():
+        within_limits(await ledger.standings(caller, NOW))
+    return await working
+
+
+async def test_processes_never_pass_the_budget_together(ledger: Ledger, ledger_url: str) -> None:
     # When nothing runs, one more reservation fits 30 times; while others run, it fits no more often.
     budget = 29 * COST + BOUND.nano
     caller = await enrol(ledger, account=Limits(monthly_budget=budget))
-    said = run_together(url, ["one", "two"], 40)
+    names = ["one", "two", "three"]
+    said = await watched(ledger, caller, asyncio.to_thread(run_together, ledger_url, names, 20))
     granted = sum(line.startswith("granted") for line in said)
     assert 0 < granted <= 30
-    assert granted + sum(line.startswith("refused") for line in said) == 80
+    assert granted + sum(line.startswith("refused") for line in said) == 60
     (standing,) = (await ledger.standings(caller, NOW)).values()
     assert (standing.spent, standing.reserved) == (granted * COST, 0)
+    await reserved(ledger, caller, lease_of(caller, "the rest", bound=Bound(1, standing.remaining)))
 
 
-async def test_processes_that_open_a_new_ledger_at_once_all_get_it(url: str) -> None:
-    run_together(url, ["one", "two", "three", "four"], 0)
-    ledger = await open_ledger(url)
+async def test_processes_share_two_slots_until_all_have_been_served(ledger: Ledger, ledger_url: str) -> None:
+    caller = await enrol(ledger, account=Limits(concurrent_requests=2))
+    names = ["one", "two", "three", "four"]
+    said = await watched(ledger, caller, asyncio.to_thread(run_together, ledger_url, names, 10, "insist"))
+    assert sum(line.startswith("settled") for line in said) == 40
+    (standing,) = (await ledger.standings(caller, NOW)).values()
+    assert (standing.spent, standing.reserved) == (0, 0)
+    assert (await ledger.audit(NOW)).findings == ()
+
+
+async def test_processes_that_open_a_new_ledger_at_once_all_get_it(ledger_url: str) -> None:
+    run_together(ledger_url, ["one", "two", "three", "four"], 0)
+    ledger = await open_ledger(ledger_url)
     assert list(await ledger.accounts()) == []
     await ledger.close()
 
 
-async def test_what_was_acknowledged_survives_kill_9(ledger: Ledger, url: str) -> None:
+async def test_what_was_acknowledged_survives_kill_9(ledger: Ledger, ledger_url: str) -> None:
     await enrol(ledger, account=Limits(concurrent_requests=10))
-    with worker(url, "one", 100_000) as process:
+    with worker(ledger_url, "one", 100_000) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdin.write("\n")

@@ -47,10 +47,12 @@ def sent(proxy: Proxy) -> Counter[str]:
     return counted
 
 
-async def test_a_look_up_of_a_caller_reads_two_items(ledger: Ledger, caller: Caller, dynamodb_proxy: Proxy) -> None:
+async def test_a_look_up_of_a_caller_reads_its_key_before_the_account_and_after_it(
+    ledger: Ledger, caller: Caller, dynamodb_proxy: Proxy
+) -> None:
     sent(dynamodb_proxy)
     assert await ledger.caller(caller.key.id) == caller
-    assert sent(dynamodb_proxy) == {"GetItem": 2}
+    assert sent(dynamodb_proxy) == {"GetItem": 3}
 
 
 async def test_a_reservation_is_one_write(ledger: Ledger, caller: Caller, dynamodb_proxy: Proxy) -> None:

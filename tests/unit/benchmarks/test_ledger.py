@@ -16,7 +16,7 @@ PATIENCE = 240  # seconds
 RATES = {"sqlite_rates", "dynamodb_rates"}
 TABLES = RATES | {"requests", "account_item", "items", "cost", "account_rate"}
 CROWDS = ("1, one account", "4, one account", "4, one each")
-WORKS = ("a bare write", "reserve", "settle", "reserve, claim, settle")
+WORKS = ("a bare write", "reserve", "settle", "whole life")
 PROMISED = {
     "edge: look a key and its account up (cached for seconds)": ["GetItem", "GetItem"],
     "edge: reserve": ["UpdateItem"],

@@ -49,7 +49,7 @@ _OLD_MINUTES = 10  # before these, counts are dropped even where nobody reserves
 
 
 @dataclass(frozen=True, slots=True)
-class _Dead:
+class DeadLease:
     """A live lease that nobody holds any more, with its record, if it has one."""
 
     account_id: str
@@ -72,17 +72,16 @@ async def expire(table: Table, now: int) -> Sequence[str]:
     """Close leases past their deadline, of all accounts; tidy the accounts up. See the protocol."""
     closed: list[str] = []
     for item in await account_items(table):
-        closed += await close_dead(table, item, now, limit=_CLOSED_AT_ONCE - len(closed))
+        dead = await dead_leases(table, item, now)
+        closed += await close_dead(table, dead, now, limit=_CLOSED_AT_ONCE - len(closed))
         if len(closed) >= _CLOSED_AT_ONCE:
             break
         await _tidy(table, item, now)
     return closed
 
 
-async def close_dead(
-    table: Table, account: Item, now: int, *, limit: int = _CLOSED_AT_ONCE, alive: dict[str, int] | None = None
-) -> list[str]:
-    """Close the account's leases past their deadline; the ids of those closed here.
+async def dead_leases(table: Table, account: Item, now: int, *, alive: dict[str, int] | None = None) -> list[DeadLease]:
+    """The account's leases past their deadline, and those that were closed and not let go of, the longest dead first.
 
     The deadline of a claimed lease is in its record, which is read. `alive` spares a caller who comes often
     the reading: it is kept from call to call, and says until when each lease has been seen to be alive.
@@ -99,10 +98,10 @@ async def close_dead(
         record = records.get(request_key(request_id_of(name))[PARTITION])
         until = _alive_until(record, live[name], now)
         if until < now:
-            dead.append(_Dead(account["id"], request_id_of(name), live[name], record))
+            dead.append(DeadLease(account["id"], request_id_of(name), live[name], record))
         elif alive is not None:
             alive[name] = until
-    return await _close_some(table, dead, now, limit)
+    return dead
 
 
 def _alive_until(record: Item | None, member: Member, now: int) -> int:
@@ -113,7 +112,8 @@ def _alive_until(record: Item | None, member: Member, now: int) -> int:
     return until
 
 
-async def _close_some(table: Table, dead: Sequence[_Dead], now: int, limit: int) -> list[str]:
+async def close_dead(table: Table, dead: Sequence[DeadLease], now: int, *, limit: int = _CLOSED_AT_ONCE) -> list[str]:
+    """Close them; the ids of those that were closed here, and not by another at the same time."""
     closed: list[str] = []
     for begin in range(0, len(dead), _AT_THE_SAME_TIME):
         some = dead[begin : begin + min(_AT_THE_SAME_TIME, limit - len(closed))]
@@ -124,7 +124,7 @@ async def _close_some(table: Table, dead: Sequence[_Dead], now: int, limit: int)
     return closed
 
 
-async def _close(table: Table, dead: _Dead, now: int) -> bool:
+async def _close(table: Table, dead: DeadLease, now: int) -> bool:
     """Close one that was dead when it was looked at; whether it was this call that did."""
     known = dead.record or await _close_unclaimed(table, dead.request_id, now)
     ours = known is None

@@ -38,7 +38,9 @@ async def release(table: Table, account_id: str, request_id: str, member: Member
 async def shrink(table: Table, lease: Lease, bound: Bound) -> None:
     """Set only `bound` aside from now on. Where the table does not answer, the settlement will do."""
 
-    def smaller(update: Update, found: Member) -> Update:
+    def smaller(update: Update, found: Member) -> Update | None:
+        if found.bound.within(bound):
+            return None  # done, or done for a later claim
         less = Amount(0, bound.tokens - found.bound.tokens, bound.nano - found.bound.nano, 0)
         less = Amount(0, less.tokens, less.nano, less.tokens)
         entry = ("live", member_name(lease.id))
@@ -75,11 +77,13 @@ def counted_minute(reserved_at: int, now: int) -> bool:
 
 
 async def _change(
-    table: Table, account_id: str, request_id: str, member: Member, change: Callable[[Update, Member], Update]
+    table: Table, account_id: str, request_id: str, member: Member, change: Callable[[Update, Member], Update | None]
 ) -> bool:
     name = member_name(request_id)
     while True:
         update = change(Update(account_key(account_id)), member)
+        if update is None:
+            return False
         # It is live, and what is set aside for it is what we think.
         as_expected = update.equals("live", name, to=member.text())
         try:

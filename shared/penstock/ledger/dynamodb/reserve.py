@@ -16,7 +16,7 @@ from typing import Any
 from penstock.clock import SECOND
 from penstock.ledger.dynamodb.callers import caller as look_up
 from penstock.ledger.dynamodb.callers import caller_in
-from penstock.ledger.dynamodb.close import close_dead
+from penstock.ledger.dynamodb.close import close_dead, dead_leases
 from penstock.ledger.dynamodb.expression import Update
 from penstock.ledger.dynamodb.keys import account_key
 from penstock.ledger.dynamodb.meter import Member, Names, member_name, stale, windows
@@ -85,10 +85,15 @@ class Reservations:
                 raise LedgerUnavailable("the account is too busy")
 
     async def _close_dead(self, item: Item, lease: Lease) -> bool:
-        """Close the account's dead leases, which may be all that stands in the way; whether there were any."""
+        """Close the account's dead leases, which may be all that stands in the way; whether there were any.
+
+        Whoever else closes one at the same time makes room as well.
+        """
         alive = self._alive.setdefault(lease.account_id, {})
         _bound(self._alive)
-        return bool(await close_dead(self._table, item, lease.reserved_at, alive=alive))
+        dead = await dead_leases(self._table, item, lease.reserved_at, alive=alive)
+        await close_dead(self._table, dead, lease.reserved_at)
+        return bool(dead)
 
     async def _granted(self, caller: Caller, lease: Lease) -> Reserved:
         """Reserve it. Raises ConditionFailed."""

@@ -15,6 +15,8 @@ _COUNTS = ("requests", "prompt_tokens", "cached_prompt_tokens", "completion_toke
 
 async def rows(table: Table, account_id: str | None, key_id: str | None, since: str, until: str) -> Sequence[UsageRow]:
     """The sums of the days from `since` to `until`, by day, account, key and model."""
+    if since > until:
+        return []  # DynamoDB takes no such range
     totals: dict[tuple[str, str, str, str], list[int]] = defaultdict(lambda: [0] * len(_COUNTS))
     for account in await _accounts(table, account_id, key_id):
         # `$` is the character after `#`, so that the last day is in it with all its keys.

@@ -1,0 +1,117 @@
+"""A death after each single write of a request's life, one after the other: what it leaves can be finished.
+
+The reconciler does, and so does whoever makes the call once more that was cut off.
+"""
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from penstock.clock import MINUTE
+from penstock.ledger import Bound, Caller, Lease, Ledger, Limits, Usage
+from tests.contract.samples import COST, NOW, USAGE, enrol, lease_of, live
+from tests.integration.ledger.mortal import Died, Life, life, mortal
+
+pytestmark = pytest.mark.anyio
+
+# Near enough for a claim to give back at once.
+LIMITS = Limits(
+    requests_per_minute=10,
+    tokens_per_minute=1_000,
+    concurrent_requests=1,
+    monthly_budget=10**6,
+    monthly_tokens=1_000,
+)
+HALF = Usage(prompt_tokens=20, cached_prompt_tokens=10, completion_tokens=10)
+MOST_WRITES = 16  # more than any of these lives has
+LATER = NOW + 30 * MINUTE
+
+
+async def closed(ledger: Ledger, now: int) -> None:
+    while await ledger.expire(now):
+        pass
+
+
+async def settled(ledger: Ledger, caller: Caller, lease: Lease) -> None:
+    lease = await live(ledger, caller, lease)
+    await ledger.claim(lease, "a", Bound(60, 120_000), NOW, lease.deadline)
+    await ledger.checkpoint(lease, "a", HALF, lease.deadline)
+    await ledger.settle(lease, USAGE, "stop", NOW)
+
+
+async def released(ledger: Ledger, caller: Caller, lease: Lease) -> None:
+    lease = await live(ledger, caller, lease)
+    await ledger.release(lease, NOW)
+
+
+async def settled_late(ledger: Ledger, caller: Caller, lease: Lease) -> None:
+    lease = await live(ledger, caller, lease)
+    await ledger.claim(lease, "a", Bound(60, 120_000), NOW, lease.deadline)
+    await ledger.checkpoint(lease, "a", HALF, lease.deadline)
+    await closed(ledger, lease.deadline + 1)
+    await ledger.settle(lease, USAGE, "stop", lease.deadline + 2)
+
+
+async def settled_though_closed_unclaimed(ledger: Ledger, caller: Caller, lease: Lease) -> None:
+    lease = await live(ledger, caller, lease)
+    await closed(ledger, lease.deadline + 1)
+    await ledger.settle(lease, USAGE, "stop", lease.deadline + 2)
+
+
+Story = Callable[[Ledger, Caller, Lease], Awaitable[None]]
+STORIES: tuple[Story, ...] = (settled, released, settled_late, settled_though_closed_unclaimed)
+
+
+async def dies(ledger: Ledger, story: Story, caller: Caller, lease: Lease, writes: int) -> bool:
+    """Whether the story is so long that it ended before its end."""
+    life.set(Life(writes))
+    try:
+        await story(ledger, caller, lease)
+    except Died:
+        return True
+    finally:
+        life.set(None)
+    return False
+
+
+async def is_whole(ledger: Ledger, caller: Caller) -> None:
+    """Nothing is set aside, nothing differs, and the one slot can be had."""
+    await closed(ledger, LATER)
+    standings = await ledger.standings(caller, LATER)
+    assert [standing.reserved for standing in standings.values()] == [0] * 5
+    audit = await ledger.audit(LATER)
+    assert (audit.findings, audit.leases) == ((), 0)
+    again = await live(ledger, caller, lease_of(caller, f"again-{caller.account.id}", at=LATER))
+    assert await ledger.release(again, LATER)
+
+
+@pytest.mark.parametrize("story", STORIES, ids=lambda story: story.__name__)
+async def test_the_reconciler_finishes_what_a_death_leaves(ledger_url: str, story: Story) -> None:
+    async with mortal(ledger_url) as ledger:
+        for writes in range(1, MOST_WRITES):
+            name = f"account-{writes}"
+            caller = await enrol(ledger, account=LIMITS, key=LIMITS, name=name)
+            died = await dies(ledger, story, caller, lease_of(caller, f"req_{name}"), writes)
+            await is_whole(ledger, caller)
+            if not died:
+                return
+    raise AssertionError("the story has no end")
+
+
+@pytest.mark.parametrize(
+    "story", [settled, settled_late, settled_though_closed_unclaimed], ids=lambda one: one.__name__
+)
+async def test_a_repeated_settlement_finishes_what_a_death_leaves(ledger_url: str, story: Story) -> None:
+    async with mortal(ledger_url) as ledger:
+        for writes in range(1, MOST_WRITES):
+            name = f"account-{writes}"
+            caller = await enrol(ledger, account=LIMITS, key=LIMITS, name=name)
+            lease = lease_of(caller, f"req_{name}")
+            died = await dies(ledger, story, caller, lease, writes)
+            await ledger.settle(lease, USAGE, "stop", lease.deadline + 2)
+            await is_whole(ledger, caller)
+            (row,) = await ledger.usage(account_id=name)
+            assert (row.requests, row.usage, row.nano) == (1, USAGE, COST)
+            if not died:
+                return
+    raise AssertionError("the story has no end")
