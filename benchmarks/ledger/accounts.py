@@ -15,12 +15,13 @@ from benchmarks.ledger.counts import ANSWER
 from benchmarks.ledger.item_size import item_bytes
 from penstock.clock import MINUTE, day_of, now_ms
 from penstock.ledger import Ledger
-from penstock.ledger.dynamodb.keys import ItemKey, account_key, answer_key, key_key, request_key, sum_key
+from penstock.ledger.dynamodb.keys import ItemKey, account_key, answer_key, body_key, key_key, request_key, sum_key
 from penstock.ledger.dynamodb.table import Table
 from penstock.ledger.dynamodb.values import item_to_wire
 
 _DAY = 24 * 60 * MINUTE
 _MINUTES = 3  # of which counts are kept
+_ATTEMPT = "0" * 16
 _TIMED = 15  # reservations, for the time of one
 
 
@@ -42,7 +43,8 @@ class ItemSizes:
     key: int
     record: int
     total: int
-    answer: int
+    entry: int  # of an Idempotency-Key
+    body: int  # of the answer beside it
 
 
 async def measure_accounts(ledger: Ledger, table: Table, keys: Sequence[int], live: Sequence[int]) -> list[AccountItem]:
@@ -57,13 +59,14 @@ async def measure_items(ledger: Ledger, table: Table) -> ItemSizes:
     await client.claim(lease)
     await client.settle(lease)
     now = now_ms()
-    await ledger.begin(client.name, "key", "0" * 64, "0" * 16, now=now, expires_at=now + _DAY)
-    await ledger.remember(client.name, "key", "0" * 16, ANSWER, now + _DAY)
+    await ledger.begin(client.name, "key", "0" * 64, _ATTEMPT, now=now, expires_at=now + _DAY)
+    await ledger.remember(client.name, "key", _ATTEMPT, ANSWER, now + _DAY)
     return ItemSizes(
         key=await _size(table, key_key(client.caller.key.id)),
         record=await _size(table, request_key(lease.id)),
         total=await _size(table, sum_key(lease)),
-        answer=await _size(table, answer_key(client.name, "key")),
+        entry=await _size(table, answer_key(client.name, "key")),
+        body=await _size(table, body_key(client.name, "key", _ATTEMPT)),
     )
 
 

@@ -43,13 +43,13 @@ def request_units(account: int, items: ItemSizes, checkpoints: int = 0) -> int:
 
 
 def idempotency_units(items: ItemSizes) -> int:
-    """Write units that an `Idempotency-Key` adds: to begin, and to keep the answer."""
-    return 1 + write_units(items.answer)
+    """Write units that an `Idempotency-Key` adds: its entry at the beginning and at the end, and the answer."""
+    return 2 * write_units(items.entry) + write_units(items.body)
 
 
 def look_up_units(account: int, items: ItemSizes) -> int:
-    """Read units of a look-up of the caller."""
-    return read_units(items.key) + read_units(account)
+    """Read units of a look-up of the caller: the key, its account, and the key again."""
+    return 2 * read_units(items.key) + read_units(account)
 
 
 def dollars(units: float, price: float) -> float:

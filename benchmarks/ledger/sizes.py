@@ -56,7 +56,8 @@ def item_table(items: ItemSizes) -> Table:
     named = {
         "a request's record, settled (twice the units in the transaction)": items.record,
         "a sum of a day, key and model (twice the units in the transaction)": items.total,
-        "an Idempotency-Key with an answer of 1,000 bytes": items.answer,
+        "an Idempotency-Key": items.entry,
+        "its answer, of 1,000 bytes": items.body,
         "an API key": items.key,
     }
     rows: list[Row] = [{"what": what, "bytes": size, "write_units": write_units(size)} for what, size in named.items()]

@@ -43,6 +43,8 @@ class RelayedStream(Response):
             await self._fail(stopping(), send)
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         except BaseException:
+            # First of all, so that the GPU stops at once, whatever the ledger is doing.
+            await end(self._opening, self._gone)
             await asyncio.shield(self._exchange.give_back())
             raise
         finally:

@@ -57,7 +57,7 @@ class Work:
 
     async def twice(self, call: Callable[[], Awaitable[T]]) -> list[T]:
         """Deliver a message twice, at the same time."""
-        return await asyncio.gather(self.stubborn(call), self.stubborn(call))
+        return list(await asyncio.gather(self.stubborn(call), self.stubborn(call)))
 
     async def requests(self, count: int, *, at_once: int) -> None:
         """Make them."""

@@ -1,13 +1,14 @@
 """The logs of a whole session hold ids and counts, and nothing else."""
 
 import re
+from typing import Any
 
 import openai
 import orjson
 import pytest
 from openai.types.chat import ChatCompletionMessageParam
 
-from tests.e2e.service import Service
+from tests.e2e.service import Service, wait_for
 
 PROMPT = "a very private question about xylophones"
 
@@ -39,9 +40,13 @@ def test_each_request_has_one_line_with_its_counts(service: Service) -> None:
         model="demo", messages=[{"role": "user", "content": "Hi"}], extra_headers={"x-request-id": "mine-1"}
     )
     request_id = "req_" + answer.id.removeprefix("chatcmpl-")
-    lines = [orjson.loads(line) for line in service.logs().splitlines() if request_id in line]
-    edge = [line for line in lines if line["process"] == "edge" and line["event"] == "request"]
-    gpu = [line for line in lines if line["process"] == "gpu" and line["event"] == "request"]
+
+    def requests(process: str) -> list[dict[str, Any]]:
+        lines = [orjson.loads(line) for line in service.logs().splitlines() if request_id in line]
+        return [line for line in lines if line["process"] == process and line["event"] == "request"]
+
+    # A line is written when its answer has gone out.
+    edge, gpu = wait_for("the edge's line", lambda: requests("edge")), wait_for("the GPU's", lambda: requests("gpu"))
     assert len(edge) == len(gpu) == 1
     assert edge[0]["client_request_id"] == "mine-1"
     assert edge[0]["status"] == 200

@@ -11,6 +11,7 @@ from penstock.schemas.completion import event
 from tests.integration.edge.conftest import Deploy, Logged
 from tests.integration.edge.deployment import CHAT, Deployment
 from tests.integration.edge.stand_in import STARTED, WORDS, Call, chunk_of
+from tests.integration.edge.watched import Watched
 
 pytestmark = pytest.mark.anyio
 
@@ -63,6 +64,25 @@ async def test_within_a_stream_the_connection_is_closed(deploy: Deploy, claimed:
     await read_one_part(deployment)
     async with asyncio.timeout(10):
         await deployment.gpu.calls[0].gone.wait()
+    await wait_for_no_reservation(deployment)
+
+
+async def test_the_gpu_is_let_go_of_before_the_ledger_is_asked(deploy: Deploy) -> None:
+    """A busy ledger once kept the GPU generating for nobody, for as long as it was waited for."""
+    deployment = await deploy(account_limits=LIMITS)
+    watched = await Watched.within(deployment)
+    watched.held["release"] = asyncio.Event()
+
+    async def one_word(call: Call) -> None:
+        await call.begin(200, STARTED)
+        await call.part(event(chunk_of(call, WORDS[0])))
+        await call.gone.wait()
+
+    deployment.gpu.behave = one_word
+    await read_one_part(deployment)
+    async with asyncio.timeout(10):
+        await deployment.gpu.calls[0].gone.wait()
+    watched.held["release"].set()
     await wait_for_no_reservation(deployment)
 
 

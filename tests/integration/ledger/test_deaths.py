@@ -3,18 +3,21 @@
 A death may come after any write: after the reservation, the claim, a checkpoint, in the middle of a
 settlement, in a release, in the reconciler. Or a call is cut off at any moment, and nobody knows whether it
 took effect.
+
+PENSTOCK_TEST_STARTS sets the number of starts: 10,000 take some two minutes on each ledger where two cores are
+shared with others, so that everyday runs make do with as many as take less than one.
 """
 
 import asyncio
+import os
 import random
 from collections import Counter
-from contextlib import suppress
 
 import pytest
 
 from penstock.clock import MINUTE, SECOND
 from penstock.ledger import Bound, Caller, Claim, Key, Lease, Ledger, Limits, Refused, Usage, open_ledger
-from tests.contract.samples import BOUND, NOW, PRICE, enrol, lease_of
+from tests.contract.samples import NOW, PRICE, enrol, lease_of, reserved
 from tests.integration.ledger.mortal import Died, Life, life, mortal
 
 pytestmark = pytest.mark.anyio
@@ -26,7 +29,7 @@ AT_THE_SAME_TIME = 48
 LIVES = (1, 1, 1, 2, 2, 2, 3, 3, 4, 5, 6)
 HOLD = 5 * SECOND
 STEP = 12  # milliseconds from one start to the next: ten thousand last two minutes
-STARTS = {"sqlite": 10_000, "dynamodb": 10_000}
+STARTS = int(os.environ.get("PENSTOCK_TEST_STARTS", "4000"))
 
 
 class Starts:
@@ -129,24 +132,19 @@ async def is_whole(ledger: Ledger, callers: list[Caller], now: int) -> None:
     assert sum(row.requests for row in rows) == len(records)
     for caller in callers[::16]:
         for number in range(8):
-            assert not isinstance(
-                await ledger.reserve(caller, lease_of(caller, f"again-{caller.key.id}-{number}", at=now, bound=BOUND)),
-                Refused,
-            )
+            await reserved(ledger, caller, lease_of(caller, f"again-{caller.key.id}-{number}", at=now))
 
 
-async def test_ten_thousand_starts_with_random_deaths_leak_no_slot(ledger_url: str) -> None:
-    count = STARTS[ledger_url.partition(":")[0]]
-    after = NOW + STEP * count + 2 * MINUTE
+async def test_thousands_of_starts_with_random_deaths_leak_no_slot(ledger_url: str) -> None:
+    after = NOW + STEP * STARTS + 2 * MINUTE
     async with mortal(ledger_url) as ledger:
         callers = await callers_of(ledger)
         starts = Starts(callers, seed=7)
-        await starts.run(ledger, count)
-        assert sum(starts.ended.values()) == count
+        await starts.run(ledger, STARTS)
+        assert sum(starts.ended.values()) == STARTS
         assert min(starts.ended[how] for how in ("died", "cut off", "released", "settled", "refused")) > 0
         deaths = await asyncio.gather(*(reconciled(ledger, after, random.Random(seed)) for seed in (1, 2)))
         assert sum(deaths) > 0
     opened = await open_ledger(ledger_url)
-    with suppress(Died):
-        await is_whole(opened, callers, after)
+    await is_whole(opened, callers, after)
     await opened.close()

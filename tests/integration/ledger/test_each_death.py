@@ -115,3 +115,17 @@ async def test_a_repeated_settlement_finishes_what_a_death_leaves(ledger_url: st
             if not died:
                 return
     raise AssertionError("the story has no end")
+
+
+@pytest.mark.parametrize("ends", ["settle", "release"])
+async def test_the_slot_of_who_died_while_giving_it_back_is_the_next_ones_at_once(ledger_url: str, ends: str) -> None:
+    async with mortal(ledger_url) as ledger:
+        caller = await enrol(ledger, account=LIMITS, key=LIMITS)
+        lease = await live(ledger, caller, lease_of(caller))
+        life.set(Life(1))
+        with pytest.raises(Died):
+            await (ledger.release(lease, NOW) if ends == "release" else ledger.settle(lease, USAGE, "stop", NOW))
+        life.set(None)
+        await live(ledger, caller, lease_of(caller, "req_2"))
+        await ledger.settle(lease_of(caller, "req_2"), USAGE, "stop", NOW)
+        await is_whole(ledger, caller)

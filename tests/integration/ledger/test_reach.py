@@ -2,11 +2,12 @@
 
 import asyncio
 import os
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
-from penstock.ledger import LedgerUnavailable, open_ledger
+from penstock.ledger import Ledger, LedgerUnavailable, create_ledger, open_ledger
 from penstock.ledger.dynamodb import patience
 from tests.servers.environment import lead_to
 
@@ -15,11 +16,11 @@ pytestmark = pytest.mark.anyio
 GENEROUS = 60.0  # seconds; the patience is 10
 
 
-async def complaint() -> str:
-    """What is said of a table that cannot be opened."""
+async def complaint(of: Callable[[str], Awaitable[Ledger]] = open_ledger) -> str:
+    """What is said of a table that cannot be opened, or made."""
     async with asyncio.timeout(GENEROUS):
         with pytest.raises(LedgerUnavailable) as raised:
-            await open_ledger("dynamodb://any-table")
+            await of("dynamodb://any-table")
     said = str(raised.value)
     assert said
     assert "\n" not in said
@@ -36,6 +37,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_an_endpoint_where_nothing_listens(monkeypatch: pytest.MonkeyPatch) -> None:
     lead_to("http://127.0.0.1:9", monkeypatch)
     assert "127.0.0.1:9" in await complaint()
+    assert "127.0.0.1:9" in await complaint(create_ledger)
 
 
 @pytest.mark.usefixtures("impatient")
@@ -54,6 +56,7 @@ async def test_an_environment_without_credentials(monkeypatch: pytest.MonkeyPatc
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     assert "credentials" in await complaint()
+    assert "credentials" in await complaint(create_ledger)
 
 
 async def test_an_environment_without_a_region(monkeypatch: pytest.MonkeyPatch) -> None:

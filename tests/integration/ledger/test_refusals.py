@@ -33,7 +33,7 @@ async def contents(url: str) -> Any:
             return list(db.iterdump())
     table = await Table.connect(rest)
     try:
-        items = [item async for item in table.scan("")]
+        items = [item async for item in table._pages(table.client.scan)]
     finally:
         await table.close()
     return sorted(items, key=lambda item: (item["pk"], item["sk"]))

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from penstock.ledger import Bound, Caller, Claim, Idempotency, Lease, Ledger, Limits, Settled, create_ledger
+from penstock.ledger import Bound, Caller, Claim, Idempotency, Lease, Ledger, Limits, Settled, open_ledger
 from tests.contract.samples import BOUND, COST, DEADLINE, NOW, USAGE, enrol, lease_of, live, refused
 from tests.servers.proxy import Proxy
 
@@ -17,7 +17,7 @@ WIDE = Limits(10**6, 10**9, 10**3, 10**15, 10**12)
 @pytest.fixture
 async def ledger(dynamodb_proxy: Proxy, dynamodb_url: str) -> AsyncIterator[Ledger]:
     """By way of the proxy."""
-    opened = await create_ledger(dynamodb_url)
+    opened = await open_ledger(dynamodb_url)
     yield opened
     await opened.close()
 

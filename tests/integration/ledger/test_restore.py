@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from penstock.clock import MINUTE, now_ms
-from penstock.ledger import Key, Ledger, LedgerUnavailable, Limits, open_ledger
+from penstock.ledger import Key, Ledger, LedgerUnavailable, Limits, Switch, create_ledger, open_ledger
 from penstock.ledger.dynamodb import adopt, create_table, delete_table
 from penstock.ledger.dynamodb.expression import Update
 from penstock.ledger.dynamodb.keys import SCHEMA
@@ -17,6 +18,7 @@ from tests.contract.samples import enrol
 
 pytestmark = pytest.mark.anyio
 
+OFF = Switch(on=False, reason="an incident", changed_at=1)
 LIMITS = Limits(concurrent_requests=3, monthly_budget=10**9)
 
 
@@ -40,7 +42,7 @@ async def restored(dynamodb_url: str) -> AsyncIterator[str]:
     await enrolled(ledger)
     await ledger.close()
     source, copy = await Table.connect(name_of(dynamodb_url)), await Table.connect(name_of(url))
-    async for item in source.scan(""):
+    async for item in source._pages(source.client.scan):
         await copy.put(item)
     await source.close()
     await copy.close()
@@ -64,6 +66,7 @@ async def ended_since(url: str) -> int:
     await ledger.expire_key("expiring", later)
     await ledger.expire_key("expired", now_ms())
     await ledger.set_account("bolt", enabled=False, limits=Limits())
+    await ledger.set_switch(OFF)
     await ledger.close()
     return later
 
@@ -95,6 +98,7 @@ async def test_an_adopted_table_has_the_revocations_of_the_old_one(dynamodb_url:
     assert (accounts["acme"].enabled, accounts["bolt"].enabled) == (True, False)
     # What the limits were is no revocation.
     assert accounts["acme"].limits == accounts["bolt"].limits == LIMITS
+    assert await ledger.switch() == OFF
     await ledger.close()
 
 
@@ -161,6 +165,18 @@ async def test_four_that_open_a_new_table_at_once_all_get_it(dynamodb_url: str) 
     assert {await ledger.schema_version() for ledger in ledgers} == {1}
     for ledger in ledgers:
         await ledger.close()
+
+
+async def test_four_that_make_the_same_table_at_once_all_get_it(dynamodb: str | None) -> None:
+    url = f"dynamodb://penstock-test-{uuid4().hex}"
+    ledgers = await asyncio.gather(*(create_ledger(url) for _ in range(4)))
+    for ledger in ledgers:
+        await ledger.close()
+    table = await Table.connect(name_of(url))
+    ttl = await table.client.describe_time_to_live(TableName=table.name)
+    assert ttl["TimeToLiveDescription"] == {"TimeToLiveStatus": "ENABLED", "AttributeName": "expires"}
+    await table.close()
+    await delete_table(name_of(url))
 
 
 async def test_a_missing_table_is_named_in_one_line(dynamodb: str | None) -> None:

@@ -13,7 +13,7 @@ from benchmarks.ledger.cost import (
     storage_dollars,
 )
 
-ITEMS = ItemSizes(key=256, record=460, total=132, answer=1_262)
+ITEMS = ItemSizes(key=256, record=460, total=132, entry=250, body=1_130)
 
 
 def account(live: int, size: int) -> AccountItem:
@@ -27,13 +27,13 @@ def test_a_small_account_s_request_is_seven_units() -> None:
     assert request_units(60 * 1_024, ITEMS) == 7 + 2 * 59
 
 
-def test_an_idempotency_key_is_its_beginning_and_its_answer() -> None:
-    assert idempotency_units(ITEMS) == 1 + 2
+def test_an_idempotency_key_is_written_twice_and_its_answer_once() -> None:
+    assert idempotency_units(ITEMS) == 2 * 1 + 2
 
 
-def test_a_look_up_reads_the_key_and_the_whole_account() -> None:
-    assert look_up_units(600, ITEMS) == 2
-    assert look_up_units(60 * 1_024, ITEMS) == 1 + 15
+def test_a_look_up_reads_the_key_twice_and_the_whole_account() -> None:
+    assert look_up_units(600, ITEMS) == 3
+    assert look_up_units(60 * 1_024, ITEMS) == 2 + 15
 
 
 def test_a_million_of_seven_units_costs_seven_times_the_price_of_a_million_units() -> None:

@@ -18,10 +18,11 @@ TABLES = RATES | {"requests", "account_item", "items", "cost", "account_rate"}
 CROWDS = ("1, one account", "4, one account", "4, one each")
 WORKS = ("a bare write", "reserve", "settle", "whole life")
 PROMISED = {
-    "edge: look a key and its account up (cached for seconds)": ["GetItem", "GetItem"],
+    "edge: look a key and its account up (cached for seconds)": ["GetItem", "GetItem", "GetItem"],
     "edge: reserve": ["UpdateItem"],
     "edge: Idempotency-Key: begin": ["PutItem"],
-    "edge: Idempotency-Key: keep the answer": ["UpdateItem"],
+    "edge: Idempotency-Key: keep the answer": ["PutItem", "UpdateItem"],
+    "edge: Idempotency-Key: the answer again": ["PutItem", "GetItem"],
     "gpu: claim": ["UpdateItem"],
     "gpu: checkpoint": ["UpdateItem"],
     "gpu: settle": ["TransactWriteItems", "UpdateItem"],

@@ -5,7 +5,8 @@ account#ACCOUNT    -           its settings, what is counted against its limits,
 key#KEY            -           a key
 request#REQUEST    -           a request from its claim on; ends by TTL, its money stays in the sums
 usage#ACCOUNT      DAY#KEY#MODEL#SHARD   the sums of records
-answer#ACCOUNT#HASH  -         an `Idempotency-Key` and its answer; ends by TTL
+answer#ACCOUNT#HASH  -         an `Idempotency-Key`; ends by TTL
+                     ATTEMPT   the body of the answer that this attempt gave; ends by TTL
 switch, schema     -           one of each
 """
 
@@ -79,6 +80,16 @@ def answer_key(account_id: str, idempotency_key: str) -> ItemKey:
     """The account's `Idempotency-Key`, hashed: it is the caller's text, of any characters."""
     digest = hashlib.sha256(idempotency_key.encode()).hexdigest()
     return _key(f"answer#{account_id}#{digest}")
+
+
+def body_key(account_id: str, idempotency_key: str, attempt: str) -> ItemKey:
+    """The body of the answer that the attempt gave under an `Idempotency-Key`."""
+    return beside(answer_key(account_id, idempotency_key), attempt)
+
+
+def beside(entry: ItemKey, attempt: str) -> ItemKey:
+    """The same, told from the entry."""
+    return _key(entry[PARTITION], attempt)
 
 
 SWITCH = _key("switch")

@@ -9,10 +9,11 @@ A deployment makes the table itself (infra/); `create_table` is for a laptop and
 
 from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from penstock.clock import now_ms
 from penstock.ledger.dynamodb import callers
+from penstock.ledger.dynamodb import switch as switches
 from penstock.ledger.dynamodb.expression import Update
 from penstock.ledger.dynamodb.keys import PARTITION, SCHEMA, SORT
 from penstock.ledger.dynamodb.table import ConditionFailed, Table
@@ -63,9 +64,10 @@ async def delete_table(name: str) -> None:
 async def adopt(name: str, *, revocations_from: str | None = None, revoke_all: bool = False) -> int:
     """Take a restored table over; the number of keys that were ended in it.
 
-    Either every key that has ended in the table `revocations_from` ends here too, and every account that is
-    off there is off here; or, with `revoke_all`, every key is revoked. A key made after the backup is in
-    neither, and so opens nothing. Raises LedgerUnavailable, ValueError where neither is given, or both.
+    Either every key that has ended in the table `revocations_from` ends here too, and what is off there is off
+    here: accounts, and the switch over everybody. Or, with `revoke_all`, every key is revoked. A key made after
+    the backup is in neither, and so opens nothing. Raises LedgerUnavailable, ValueError where neither is given,
+    or both.
     """
     if (revocations_from is None) is not revoke_all:
         raise ValueError("say where the revocations are, or that all keys are to be revoked; not both")
@@ -101,6 +103,7 @@ async def _carry_over(table: Table, source: str) -> int:
     try:
         there = {key.id: key for key in await callers.keys(original, None)}
         off = {account.id for account in await callers.accounts(original) if not account.enabled}
+        switch = await switches.get(original)
     finally:
         await original.close()
     ended = 0
@@ -110,6 +113,8 @@ async def _carry_over(table: Table, source: str) -> int:
             ended += 1
         elif (expires_at := there[key.id].expires_at if key.id in there else None) is not None:
             await callers.expire_key(table, key.id, expires_at)
+    if not switch.on:
+        await switches.put(table, switch)
     for account in await callers.accounts(table):
         if account.id in off and account.enabled:
             await callers.set_account(
@@ -128,6 +133,14 @@ async def _write(table: Table, table_id: str) -> Item:
 
 
 async def _create(table: Table) -> None:
+    try:
+        await _make(table)
+        await _let_records_end(table)
+    except (BotoCoreError, ClientError, OSError) as error:
+        raise LedgerUnavailable(f"cannot make the table {table.name}: {' '.join(str(error).split())}") from error
+
+
+async def _make(table: Table) -> None:
     keys = ((PARTITION, "HASH"), (SORT, "RANGE"))
     try:
         await table.client.create_table(
@@ -138,14 +151,24 @@ async def _create(table: Table) -> None:
         )
     except ClientError as error:
         if error.response["Error"]["Code"] != "ResourceInUseException":
-            raise LedgerUnavailable(f"cannot make the table {table.name}: {error}") from error
-        return
+            raise
+    # Also where another is making it at the same time.
     await table.client.get_waiter("table_exists").wait(
         TableName=table.name, WaiterConfig={"Delay": 1, "MaxAttempts": 60}
     )
-    await table.client.update_time_to_live(
-        TableName=table.name, TimeToLiveSpecification={"Enabled": True, "AttributeName": EXPIRES}
-    )
+
+
+async def _let_records_end(table: Table) -> None:
+    ttl = await table.client.describe_time_to_live(TableName=table.name)
+    if ttl["TimeToLiveDescription"]["TimeToLiveStatus"] != "DISABLED":
+        return
+    try:
+        await table.client.update_time_to_live(
+            TableName=table.name, TimeToLiveSpecification={"Enabled": True, "AttributeName": EXPIRES}
+        )
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ValidationException":  # another has just done it
+            raise
 
 
 def _id(description: dict[str, Any]) -> str:
