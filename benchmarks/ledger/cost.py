@@ -90,7 +90,7 @@ class Line:
 
     def most_per_second(self, seconds: float) -> int:
         """The most whole requests a second that the item carries, where each lives so long (Little's law)."""
-        rate = 1
+        rate = 0
         while rate + 1 <= requests_per_second(self.size((rate + 1) * seconds)):
             rate += 1
         return rate

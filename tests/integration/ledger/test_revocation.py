@@ -9,6 +9,7 @@ import pytest
 
 from penstock.ledger import AccessDenied, Caller, Ledger, LimitName, Limits, Refused, Reserved
 from tests.contract.samples import NOW, USAGE, enrol, lease_of, live, refused
+from tests.integration.ledger.mortal import Died, Life, life, mortal
 
 pytestmark = pytest.mark.anyio
 
@@ -110,3 +111,16 @@ async def test_the_end_of_one_key_denies_no_other_of_its_account(ledger: Ledger)
         await ledger.revoke_key("acme-key", NOW)
         await asyncio.gather(*(live(ledger, before, lease_of(before, f"other_{number}")) for number in range(8)))
     assert set(flow.after) == {AccessDenied}
+
+
+async def test_a_revocation_that_was_cut_off_is_finished_by_its_repetition(ledger_url: str) -> None:
+    async with mortal(ledger_url) as ledger:
+        await enrol(ledger, account=WIDE)
+        cached = await looked_up(ledger)
+        life.set(Life(1))
+        with pytest.raises(Died):
+            await ledger.revoke_key("acme-key", NOW)
+        life.set(None)
+        assert (await ledger.revoke_key("acme-key", NOW + 1)).revoked_at == NOW
+        with pytest.raises(AccessDenied):
+            await ledger.reserve(cached, lease_of(cached))

@@ -181,8 +181,9 @@ async def _tidy(table: Table, account: Item, now: int) -> None:
     update.remove(*((name,) for name in stale(account, now, _OLD_MINUTES)[:40]))
     old = [name for name, entry in account["late"].items() if int(entry[1:]) < minute_of(now) - _LATE_KEPT]
     for name in old[:40]:
-        await _settle_up(table, request_id_of(name), now)
-        update.remove(("late", name))
+        # Whoever has read that something is owed, and is about to pay it, must still find the name: it goes next time.
+        if not await _settle_up(table, request_id_of(name), now):
+            update.remove(("late", name))
     idle = _idle(account)[:40]
     update.remove(*((name,) for name in idle))
     if update.changes_anything:
@@ -199,9 +200,11 @@ def _idle(account: Item) -> list[str]:
     return [name for name in zeros if name[2:] not in in_use]
 
 
-async def _settle_up(table: Table, request_id: str, now: int) -> None:
-    """Finish a late settlement that was cut off after it was counted."""
+async def _settle_up(table: Table, request_id: str, now: int) -> bool:
+    """Finish a late settlement that was cut off after it was counted; whether there was one."""
     known = await table.get(request_key(request_id))
-    if known is not None and (left := owed_of(known)) is not None:
-        await pay(table, lease_of(known), left, now)
-        await settled_up(table, request_id)
+    if known is None or (left := owed_of(known)) is None:
+        return False
+    await pay(table, lease_of(known), left, now)
+    await settled_up(table, request_id)
+    return True
