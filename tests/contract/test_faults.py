@@ -107,6 +107,7 @@ async def test_every_request_is_counted_exactly_though_a_fifth_of_all_messages_f
     work = Work(shaken, callers)
     await work.requests(300, at_once=24)
     await work.close_the_dead()
+    await work.make_sure()
     dynamodb_faults.rate = 0.0
     await within_limits(shaken, callers)
     dynamodb_faults.rate = 0.2
@@ -133,6 +134,7 @@ async def test_no_call_takes_longer_than_its_deadline_and_none_is_lost_though_mo
     work = Work(shaken, callers)
     await work.requests(24, at_once=4)
     await work.close_the_dead()
+    await work.make_sure()
     await work.settle_late()
     assert work.unavailable > 0
     dynamodb_faults.rate = 0.0

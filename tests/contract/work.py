@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from typing import TypeVar
 
 from penstock.clock import MINUTE
@@ -22,6 +23,7 @@ T = TypeVar("T")
 CLAIMED = Bound(80, 160_000)
 DEADLINE = NOW + MINUTE
 DEAD = DEADLINE + 1
+LONGEST_CUT = 0.05  # seconds: about as long as a settlement takes
 
 
 class Fate(StrEnum):
@@ -42,6 +44,7 @@ class Work:
     ledger: Ledger
     callers: Sequence[Caller]
     used: dict[str, Usage] = field(default_factory=dict)  # by request: what is to be booked in the end
+    unsure: dict[str, Usage] = field(default_factory=dict)  # what is to be booked, or only the last checkpoint
     owing: list[tuple[Lease, Usage]] = field(default_factory=list)  # still to be settled
     fates: Counter[Fate] = field(default_factory=Counter)
     unavailable: int = 0
@@ -79,7 +82,7 @@ class Work:
         if not granted:
             self.refused += 1
             return
-        fate = chance.choices(list(Fate), weights=[14, 1, 1, 1, 1, 2])[0]
+        fate = chance.choices(list(Fate), weights=[8, 1, 1, 1, 2, 4])[0]
         self.fates[fate] += 1
         await self.live(granted[0], fate, chance)
 
@@ -104,7 +107,10 @@ class Work:
             return
         if fate is Fate.CUT_OFF:
             await self.begin_to_settle(lease, usage, chance)
-            self.owing.append((lease, usage))
+            if chance.random() < 0.5:
+                self.owing.append((lease, usage))
+            else:
+                self.unsure[lease.id] = usage
             return
         settled = await self.twice(lambda: self.ledger.settle(lease, usage, "stop", NOW))
         assert Settled.LATE not in settled
@@ -114,7 +120,7 @@ class Work:
     async def begin_to_settle(self, lease: Lease, usage: Usage, chance: random.Random) -> None:
         """The process ends somewhere in the settlement, or before it, or after it."""
         settling = asyncio.create_task(self.stubborn(lambda: self.ledger.settle(lease, usage, "stop", NOW)))
-        await asyncio.wait({settling}, timeout=chance.uniform(0, 0.1))
+        await asyncio.wait({settling}, timeout=chance.uniform(0, LONGEST_CUT))
         settling.cancel()
         await asyncio.gather(settling, return_exceptions=True)
 
@@ -127,11 +133,21 @@ class Work:
 
         await asyncio.gather(reaper(), reaper())
 
+    async def make_sure(self) -> None:
+        """Look what became of those who were cut off in their settlement, and did not come back."""
+        for request_id, usage in self.unsure.items():
+            record = await self.stubborn(partial(self.ledger.record, request_id))
+            assert record is not None
+            assert record.usage == (self.used[request_id] if record.provisional else usage)
+            self.used[request_id] = record.usage
+
     async def settle_late(self) -> None:
-        """All that is owing, each twice, and one of the two perhaps cut off as well."""
+        """All that is owing, each twice at once; some were cut off in that before."""
 
         async def settle(lease: Lease, usage: Usage) -> None:
-            await self.begin_to_settle(lease, usage, random.Random(lease.id))
+            chance = random.Random(lease.id)
+            if chance.random() < 0.5:
+                await self.begin_to_settle(lease, usage, chance)
             assert Settled.FIRST not in await self.twice(lambda: self.ledger.settle(lease, usage, "stop", DEAD))
             self.used[lease.id] = usage
 
