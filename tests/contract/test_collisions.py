@@ -223,7 +223,7 @@ async def audited(ledger: Ledger) -> AsyncIterator[Ledger]:
 
 # Not shrunk: that takes minutes on DynamoDB, and what happens at once need not happen again.
 @settings(
-    max_examples=20,
+    max_examples=60,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -23,7 +23,7 @@ T = TypeVar("T")
 CLAIMED = Bound(80, 160_000)
 DEADLINE = NOW + MINUTE
 DEAD = DEADLINE + 1
-LONGEST_CUT = 0.05  # seconds: about as long as a settlement takes
+LONGEST_CUT = 0.03  # seconds: about as long as a settlement takes
 
 
 class Fate(StrEnum):

@@ -12,6 +12,7 @@ from penstock.ledger import (
     AccessDenied,
     Bound,
     Claim,
+    Lease,
     Ledger,
     LedgerUnavailable,
     LimitName,
@@ -24,7 +25,7 @@ from penstock.ledger.dynamodb import DynamoLedger, table
 from penstock.ledger.dynamodb.give_back import shrink
 from penstock.ledger.dynamodb.keys import account_key, key_key
 from penstock.ledger.dynamodb.patience import Patience
-from tests.contract.samples import BOUND, DEADLINE, NOW, USAGE, enrol, lease_of, live, reserved
+from tests.contract.samples import BOUND, COST, DEADLINE, NOW, USAGE, enrol, lease_of, live, reserved
 
 pytestmark = pytest.mark.anyio
 
@@ -81,6 +82,38 @@ async def test_a_settlement_that_was_cut_off_is_no_reason_to_refuse(ledger: Dyna
 
 async def _gone(*_: object) -> None:
     raise LedgerUnavailable
+
+
+async def finish_by_repetition(ledger: DynamoLedger, lease: Lease) -> None:
+    assert await ledger.settle(lease, USAGE, "stop", NOW) is Settled.REPEATED
+
+
+async def finish_by_schedule(ledger: DynamoLedger, _: Lease) -> None:
+    for minutes in (1, 20, 40):
+        await ledger.expire(NOW + minutes * MINUTE)
+
+
+@pytest.mark.parametrize("finish", [finish_by_repetition, finish_by_schedule])
+async def test_a_late_settlement_that_was_cut_off_is_finished(
+    ledger: DynamoLedger, monkeypatch: pytest.MonkeyPatch, finish: Callable[[DynamoLedger, Lease], Awaitable[None]]
+) -> None:
+    caller = await enrol(ledger, account=Limits(monthly_budget=10**9, monthly_tokens=10**6))
+    lease = await live(ledger, caller, lease_of(caller, deadline=NOW - 1))
+    assert list(await ledger.expire(NOW)) == [lease.id]
+    transact = Table.transact
+
+    async def cut_off(self: Table, *writes: Any) -> None:
+        await transact(self, *writes)
+        monkeypatch.setattr(Table, "transact", transact)
+        raise LedgerUnavailable
+
+    monkeypatch.setattr(Table, "transact", cut_off)
+    with pytest.raises(LedgerUnavailable):
+        await ledger.settle(lease, USAGE, "stop", NOW)
+    await finish(ledger, lease)
+    spent = {name: standing.spent for name, standing in (await ledger.standings(caller, NOW)).items()}
+    assert spent == {LimitName.MONTHLY_BUDGET: COST, LimitName.MONTHLY_TOKENS: USAGE.total_tokens}
+    assert (await ledger.audit(NOW + MINUTE)).findings == ()
 
 
 async def test_an_earlier_claim_that_comes_late_does_not_set_more_aside(ledger: DynamoLedger) -> None:
