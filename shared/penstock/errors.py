@@ -39,7 +39,7 @@ class ApiError(Exception):
     def envelope(self) -> dict[str, Any]:
         """The JSON body: OpenAI's error envelope."""
         openais = {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
-        return {"error": {**self.details, **openais}}
+        return {"error": {**openais, **self.details, **openais}}
 
 
 class BadRequest(ApiError):

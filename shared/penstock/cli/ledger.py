@@ -95,13 +95,20 @@ def _table(option: str, url: str) -> str:
 
 
 def _print(audit: Audit) -> None:
-    typer.echo(
-        f"{audit.accounts} accounts, {audit.leases} live leases, {audit.records} records of ${dollars(audit.nano)}, "
-        f"{audit.rows} rows of usage."
+    counts = (
+        _counted(audit.accounts, "account"),
+        _counted(audit.leases, "live lease"),
+        f"{_counted(audit.records, 'record')} of ${dollars(audit.nano)}",
+        f"{_counted(audit.rows, 'row')} of usage",
     )
+    typer.echo(f"{', '.join(counts)}.")
     for finding in audit.findings:
         typer.echo(f"{finding.kind} {finding.subject}: {finding.message}")
-    typer.echo(f"{len(audit.findings)} findings." if audit.findings else "Everything adds up.")
+    typer.echo(f"{_counted(len(audit.findings), 'finding')}." if audit.findings else "Everything adds up.")
+
+
+def _counted(number: int, thing: str) -> str:
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 def _as_json(audit: Audit) -> dict[str, Any]:

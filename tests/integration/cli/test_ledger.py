@@ -44,7 +44,7 @@ def test_a_ledger_that_adds_up_says_so_with_its_counts(ledger: str) -> None:
 
     on(ledger, use)
     said = done(here("ledger", "verify", "--ledger", ledger))
-    assert said == "1 accounts, 1 live leases, 1 records of $0.000003, 1 rows of usage.\nEverything adds up.\n"
+    assert said == "1 account, 1 live lease, 1 record of $0.000003, 1 row of usage.\nEverything adds up.\n"
     report = json_of("ledger", "verify", "--ledger", ledger)
     assert report == {
         "accounts": 1,
@@ -67,7 +67,7 @@ def test_what_does_not_add_up_is_told_and_fails(ledger_file: str) -> None:
     assert "adds up" not in result.stdout
     counts, *findings, number = result.stdout.splitlines()
     assert counts.startswith("1 accounts")
-    assert number == f"{len(findings)} findings."
+    assert number == f"{len(findings)} finding{'' if len(findings) == 1 else 's'}."
     result = here("ledger", "verify", "--json", "--ledger", ledger_file)
     assert result.returncode == 1
     told = orjson.loads(result.stdout)["findings"]

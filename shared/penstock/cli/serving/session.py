@@ -94,7 +94,7 @@ class Session:
                 steps.take(f"Loading {name}", gpu.ready.wait(), f"The GPU process is ready with {name}"),
             )
         key = await first_key(ledger, self.data)
-        Welcome(f"{url}/v1", self.choice, key, self.data).show(self.console)
+        Welcome(f"{url}/v1", self.choice, key, self.data, self.ledger_url).show(self.console)
 
     def _programs(self) -> list[Program]:
         shared = {

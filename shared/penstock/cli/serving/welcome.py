@@ -32,6 +32,7 @@ class Welcome:
     choice: Choice
     key: FirstKey
     data: DataDirectory
+    ledger_url: str
 
     def show(self, console: Console) -> None:
         """Print it."""
@@ -55,7 +56,7 @@ class Welcome:
             ("Model", Text(name) + Text("" if self.choice.listed else _FREE_OF_CHARGE, style="yellow")),
         ]
         file = short_path(self.data.key_file)
-        make = f"{_penstock()} keys create{self._data_option()}"
+        make = f"{_penstock()} keys create{self._ledger_option()}"
         if self.key.new is not None:
             facts.append(("Key", Text(self.key.new, style="green")))
             facts.append(("", Text(f"shown this once, and kept in {file} (readable by you alone)", style="dim")))
@@ -94,8 +95,12 @@ class Welcome:
         url = "" if self.url == DEFAULT_URL else f" --url {self.url}"
         table = Table.grid(padding=(0, 2))
         table.add_row(Text(f"{penstock} chat{url}{data}", style="cyan"), Text("talk to it", style="dim"))
-        table.add_row(Text(f"{penstock} usage{data}", style="cyan"), Text("what it cost", style="dim"))
+        table.add_row(Text(f"{penstock} usage{self._ledger_option()}", style="cyan"), Text("what it cost", style="dim"))
         return table
+
+    def _ledger_option(self) -> str:
+        elsewhere = self.ledger_url != self.data.ledger_url
+        return f" --ledger {shlex.quote(self.ledger_url)}" if elsewhere else self._data_option()
 
     def _data_option(self) -> str:
         default = self.data.path == DEFAULT_DATA.absolute()

@@ -20,7 +20,6 @@ from penstock.ledger.dynamodb.request import (
     BOOKED,
     CLAIMED,
     KEPT,
-    bound_of,
     counted_of,
     owed_of,
     price_of,
@@ -31,6 +30,7 @@ from penstock.ledger.dynamodb.table import Table
 from penstock.ledger.dynamodb.usage import rows
 from penstock.ledger.dynamodb.values import Item
 from penstock.ledger.records import Audit, Finding, UsageRecord, UsageRow
+from penstock.ledger.rules import bound_of
 
 _DAY = 24 * 3_600 * SECOND
 # A dead lease is closed by the next schedule; one that is dead for longer says that no schedule runs.

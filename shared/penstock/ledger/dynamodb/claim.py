@@ -10,8 +10,6 @@ from penstock.ledger.dynamodb.keys import request_key
 from penstock.ledger.dynamodb.request import (
     CLAIMED,
     aside_of,
-    bound_of,
-    held_to,
     price_of,
     record,
     usage_of,
@@ -20,6 +18,7 @@ from penstock.ledger.dynamodb.request import (
 from penstock.ledger.dynamodb.table import ConditionFailed, Table
 from penstock.ledger.dynamodb.values import Item
 from penstock.ledger.records import Bound, Claim, Lease, Usage
+from penstock.ledger.rules import bound_of, held_to
 
 
 async def claim(table: Table, lease: Lease, attempt: str, bound: Bound, *, now: int, deadline: int) -> Claim:

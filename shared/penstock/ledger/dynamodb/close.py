@@ -23,7 +23,6 @@ from penstock.ledger.dynamodb.request import (
     CLOSED,
     KEPT,
     LOST,
-    bound_of,
     counted,
     counted_of,
     lease_of,
@@ -37,6 +36,7 @@ from penstock.ledger.dynamodb.table import ConditionFailed, Table
 from penstock.ledger.dynamodb.values import Item
 from penstock.ledger.limits import Amount
 from penstock.ledger.records import Lease
+from penstock.ledger.rules import bound_of
 
 LOST_OUTCOME = "lost"  # of a request whose GPU process was heard of no more
 _CLOSED_AT_ONCE = 100  # leases in one call of `expire`

@@ -123,14 +123,3 @@ def usage_record(item: Item) -> UsageRecord:
         reserved_at=lease.reserved_at,
         settled_at=item["settled_at"],
     )
-
-
-def bound_of(usage: Usage, price: Price) -> Bound:
-    """What the usage comes to."""
-    return Bound(usage.total_tokens, usage.cost(price))
-
-
-def held_to(aside: Bound, asked: Bound) -> None:
-    """ValueError where more is asked than is set aside."""
-    if not asked.within(aside):
-        raise ValueError(f"{asked} is over what is set aside, {aside}")

@@ -37,6 +37,7 @@ from penstock.ledger.records import (
     Standing,
     Standings,
 )
+from penstock.ledger.rules import entitled
 
 # A caller who has room for fewer than so many such requests is near a limit: the claim gives back at once
 # what the true prompt does not need. For others the settlement is soon enough, and saves a write.
@@ -63,7 +64,7 @@ class Reservations:
         patience = Patience()
         known: Caller | None = caller if _entitled(caller, lease) else await look_up(self._table, lease.key_id)
         while True:
-            caller = _demand(known, lease)
+            caller = entitled(known, lease)
             try:
                 return await self._granted(caller, lease)
             except ConditionFailed as failed:
@@ -185,17 +186,6 @@ def _entitled(caller: Caller, lease: Lease) -> bool:
     """Whether what is known of the caller, which may be old, lets the lease through."""
     ours = caller.key.id == lease.key_id and caller.account.id == lease.account_id == caller.key.account_id
     return ours and caller.account.enabled and caller.key.usable(lease.reserved_at)
-
-
-def _demand(caller: Caller | None, lease: Lease) -> Caller:
-    """The lease's caller as it is now. Raises AccessDenied."""
-    if caller is None or caller.account.id != lease.account_id:
-        raise AccessDenied("there is no such key")
-    if not caller.account.enabled:
-        raise AccessDenied("the account is switched off")
-    if not caller.key.usable(lease.reserved_at):
-        raise AccessDenied("the key has ended")
-    return caller
 
 
 def _reserved(lease: Lease, standings: Standings) -> Reserved:

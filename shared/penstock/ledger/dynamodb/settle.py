@@ -25,10 +25,8 @@ from penstock.ledger.dynamodb.request import (
     LOST,
     SETTLED,
     aside_of,
-    bound_of,
     counted,
     counted_of,
-    held_to,
     owed,
     owed_of,
     record,
@@ -39,6 +37,7 @@ from penstock.ledger.dynamodb.table import ConditionFailed, Table
 from penstock.ledger.dynamodb.values import Item
 from penstock.ledger.limits import Amount
 from penstock.ledger.records import Bound, Lease, Settled, Usage
+from penstock.ledger.rules import bound_of, held_to
 
 
 @dataclass(frozen=True, slots=True)

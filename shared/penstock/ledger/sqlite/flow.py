@@ -5,9 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection
 
 from penstock.ledger.records import (
-    AccessDenied,
     Bound,
-    Caller,
     Claim,
     Lease,
     Refused,
@@ -16,11 +14,11 @@ from penstock.ledger.records import (
     Standings,
     Usage,
 )
+from penstock.ledger.rules import bound_of, entitled, held_to
 from penstock.ledger.sqlite import leases, usage
 from penstock.ledger.sqlite.callers import caller as caller_of
 from penstock.ledger.sqlite.leases import LiveLease
 from penstock.ledger.sqlite.windows import look
-from penstock.prices import Price
 
 LOST = "lost"  # the outcome of a request whose GPU process was heard of no more
 _CLOSED_AT_ONCE = 100  # leases; so that no transaction holds the write lock for long
@@ -28,7 +26,7 @@ _CLOSED_AT_ONCE = 100  # leases; so that no transaction holds the write lock for
 
 def reserve(db: Connection, lease: Lease) -> Reserved | Refused:
     """Set the lease's bound aside, or say which limit it would pass."""
-    caller = _entitled(db, lease)
+    caller = entitled(caller_of(db, lease.key_id), lease)
     now = lease.reserved_at
     windows = look(db, caller, now)
     if leases.get(db, lease.id) or usage.get(db, lease.id):
@@ -46,7 +44,7 @@ def reserve(db: Connection, lease: Lease) -> Reserved | Refused:
 def claim(db: Connection, lease: Lease, attempt: str, bound: Bound, *, now: int, deadline: int) -> Claim:
     """Take the lease up, and shrink what it has set aside."""
     live = leases.get(db, lease.id)
-    _held_to(lease.bound if live is None else live.lease.bound, bound)
+    held_to(lease.bound if live is None else live.lease.bound, bound)
     if live is None:
         return Claim.CLOSED
     over = live.lease.deadline < now
@@ -64,11 +62,11 @@ def claim(db: Connection, lease: Lease, attempt: str, bound: Bound, *, now: int,
 def checkpoint(db: Connection, lease: Lease, attempt: str, used: Usage, deadline: int) -> bool:
     """Keep the usage so far, and renew the deadline."""
     live = leases.get(db, lease.id)
-    _held_to(lease.bound if live is None else live.lease.bound, _bound_of(used, lease.price))
+    held_to(lease.bound if live is None else live.lease.bound, bound_of(used, lease.price))
     if live is None or live.attempt != attempt:
         return False
     changes: dict[str, object] = {"deadline": max(deadline, live.lease.deadline)}
-    if _bound_of(live.usage, lease.price).within(_bound_of(used, lease.price)):
+    if bound_of(live.usage, lease.price).within(bound_of(used, lease.price)):
         changes |= leases.usage_row(used)
     leases.change(db, lease.id, changes)
     return True
@@ -76,13 +74,13 @@ def checkpoint(db: Connection, lease: Lease, attempt: str, used: Usage, deadline
 
 def settle(db: Connection, lease: Lease, used: Usage, outcome: str, now: int) -> Settled:
     """Book the usage once: as the first record, or as the difference to a provisional one."""
-    asked = _bound_of(used, lease.price)
-    _held_to(lease.bound, asked)
+    asked = bound_of(used, lease.price)
+    held_to(lease.bound, asked)
     booked = usage.get(db, lease.id)
     if booked and not booked.record.provisional:
         return Settled.REPEATED
     live = leases.get(db, lease.id)
-    _held_to(booked.bound if booked else live.lease.bound if live else lease.bound, asked)
+    held_to(booked.bound if booked else live.lease.bound if live else lease.bound, asked)
     if booked:
         usage.correct(db, lease, booked.record, used, outcome, now=now)
         return Settled.LATE
@@ -122,24 +120,3 @@ def _close(db: Connection, live: LiveLease, now: int) -> None:
     leases.remove(db, live.lease.id)
     if live.attempt is not None:
         usage.book(db, live.lease, live.usage, LOST, now, provisional=True)
-
-
-def _entitled(db: Connection, lease: Lease) -> Caller:
-    """The lease's caller as it is now, which may be other than when it was looked up."""
-    caller = caller_of(db, lease.key_id)
-    if caller is None or caller.account.id != lease.account_id:
-        raise AccessDenied("there is no such key")
-    if not caller.account.enabled:
-        raise AccessDenied("the account is switched off")
-    if not caller.key.usable(lease.reserved_at):
-        raise AccessDenied("the key has ended")
-    return caller
-
-
-def _bound_of(used: Usage, price: Price) -> Bound:
-    return Bound(used.total_tokens, used.cost(price))
-
-
-def _held_to(aside: Bound, asked: Bound) -> None:
-    if not asked.within(aside):
-        raise ValueError(f"{asked} is over what is set aside, {aside}")
