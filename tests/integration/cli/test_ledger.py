@@ -66,7 +66,7 @@ def test_what_does_not_add_up_is_told_and_fails(ledger_file: str) -> None:
     assert (result.returncode, result.stderr) == (1, "")
     assert "adds up" not in result.stdout
     counts, *findings, number = result.stdout.splitlines()
-    assert counts.startswith("1 accounts")
+    assert counts.startswith("1 account,")
     assert number == f"{len(findings)} finding{'' if len(findings) == 1 else 's'}."
     result = here("ledger", "verify", "--json", "--ledger", ledger_file)
     assert result.returncode == 1
