@@ -131,7 +131,7 @@ def _ticket(payload: str) -> Ticket:
             price=Price(_text(price[0]), *map(_whole, price[1:])),
             reserved_at=_whole(reserved_at),
             deadline=_whole(deadline),
-            tight=tight is True,
+            tight=_flag(tight),
         )
         return Ticket(lease, _text(body_hash), _whole(expires_at))
     except (TypeError, ValueError, LookupError) as error:
@@ -140,6 +140,12 @@ def _ticket(payload: str) -> Ticket:
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
         raise TypeError
     return value
 
