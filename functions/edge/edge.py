@@ -23,6 +23,7 @@ IDLE_CONNECTION = 4  # seconds
 CALLERS = 10_000  # whose key is remembered
 ADDRESSES = 10_000  # whose wrong keys are counted
 FAILURES = 60  # of an address at once, and in a minute
+REPETITIONS = 100  # under an `Idempotency-Key`, of an API key at once; a tenth of them a second
 
 
 class Edge:
@@ -36,6 +37,7 @@ class Edge:
         self.callers: Lookups[Caller | None] = Lookups(self._caller, keep_s=settings.caller_cache_s, most=CALLERS)
         self.switches: Lookups[Switch] = Lookups(self._switch, keep_s=settings.caller_cache_s, most=1)
         self.failures = Buckets(burst=FAILURES, per_second=FAILURES / 60, most=ADDRESSES)
+        self.repetitions = Buckets(burst=REPETITIONS, per_second=REPETITIONS / 10, most=CALLERS)
         self.refusals = Refusals()
         self.unattended = asyncio.Semaphore(settings.relay_connections)
         self._opening = asyncio.Lock()

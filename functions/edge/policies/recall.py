@@ -17,7 +17,7 @@ from functions.edge.keeping import Keeping, given_again
 from functions.edge.rate_limits import refusal
 from penstock.admission import bound_of
 from penstock.clock import now_ms
-from penstock.errors import ApiError, BadRequest, Conflict, Unprocessable
+from penstock.errors import ApiError, BadRequest, Conflict, RateLimited, Unprocessable
 from penstock.ledger import Idempotency, StoredAnswer
 
 HEADER = "Idempotency-Key"
@@ -29,14 +29,19 @@ _FORM = re.compile(r"[!-~]{1,255}")  # visible ASCII
 async def recall(exchange: Exchange, proceed: Proceed) -> Response:
     """The stored answer; or set `exchange.attempt` and keep what comes. Without the header, only proceed.
 
-    Raises BadRequest, Unprocessable (422) or Conflict (409).
+    Raises BadRequest, Unprocessable (422), Conflict (409) or RateLimited (429).
     """
     key = _key(exchange.request.headers)
     if key is None:
         return await proceed()
     _spare_the_ledger(exchange)
+    repetitions, key_id = exchange.edge.repetitions, exchange.caller.key.id
+    if repetitions.empty(key_id):
+        raise _too_many()
     attempt = Attempt(exchange.edge, exchange.caller.account, key, exchange.facts)
     found = await attempt.begin(fingerprint(exchange.route.method, exchange.route.path, exchange.body))
+    if found is not Idempotency.FRESH:
+        repetitions.take(key_id)  # each costs the store a write, and the caller nothing
     if isinstance(found, StoredAnswer):
         exchange.facts.update(idempotency="replayed")
         return given_again(found)
@@ -68,6 +73,14 @@ def _spare_the_ledger(exchange: Exchange) -> None:
         bound = bound_of(model, price, exchange.demand())
         if refused := exchange.edge.refusals.recall(exchange.caller.key.id, bound, now):
             raise refusal(refused, now)
+
+
+def _too_many() -> RateLimited:
+    return RateLimited(
+        f"Too many requests with an {HEADER} that was used before.",
+        code="too_many_repetitions",
+        headers={"Retry-After": "1"},
+    )
 
 
 def _refusal(found: Idempotency) -> ApiError:

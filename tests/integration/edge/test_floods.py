@@ -1,4 +1,4 @@
-"""Floods: of wrong keys, and of requests that the ledger refuses. Both reach the store a bounded number of times."""
+"""Floods: of wrong keys, of refused requests, of repetitions. They reach the store a bounded number of times."""
 
 import asyncio
 import importlib
@@ -7,7 +7,7 @@ import httpx2
 import pytest
 
 from functions.edge import buckets
-from functions.edge.edge import FAILURES
+from functions.edge.edge import FAILURES, REPETITIONS
 from functions.edge.refusals import BURST
 from penstock import keys
 from penstock.clock import now_ms
@@ -135,6 +135,16 @@ async def test_a_flood_of_refusals_reaches_the_ledger_a_bounded_number_of_times(
     assert 1 <= int(answers[-1].headers["retry-after"]) <= 60
     assert ledger.calls["reserve"] == BURST
     assert ledger.calls["begin"] == ledger.calls["abandon"] == (BURST if headers else 0)
+
+
+async def test_a_flood_of_repetitions_reaches_the_ledger_a_bounded_number_of_times(deployment: Deployment) -> None:
+    ledger = await Watched.within(deployment)
+    answers = [await deployment.chat(headers={"Idempotency-Key": "again"}) for _ in range(REPETITIONS + 11)]
+    assert [answer.status_code for answer in answers] == [200] * (REPETITIONS + 1) + [429] * 10
+    assert outcome(answers[-1]) == (429, "too_many_repetitions")
+    assert answers[-1].headers["retry-after"] == "1"
+    assert ledger.calls["begin"] == REPETITIONS + 1
+    assert (await deployment.chat()).status_code == 200  # what needs no looking up goes on
 
 
 async def test_a_smaller_request_is_not_refused_for_a_larger_one(deploy: Deploy) -> None:
