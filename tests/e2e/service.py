@@ -1,20 +1,23 @@
 """A running Penstock, as a user starts it: `penstock serve` and its processes, on free ports of 127.0.0.1."""
 
+import asyncio
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from openai import OpenAI
 
 from penstock.ledger import Ledger, open_ledger
+
+T = TypeVar("T")
 
 PENSTOCK = str(Path(sys.executable).with_name("penstock"))
 ROOT = Path(__file__).parents[2]
@@ -32,6 +35,19 @@ def wait_for(what: str, found: Callable[[], Any], patience: float = PATIENCE) ->
             return result
         time.sleep(0.05)
     raise AssertionError(f"waited {patience} s in vain: {what}")
+
+
+def on_ledger(url: str, look: Callable[[Ledger], Awaitable[T]]) -> T:
+    """What `look` finds on the ledger at `url`, opened beside the service."""
+
+    async def run() -> T:
+        ledger = await open_ledger(url)
+        try:
+            return await look(ledger)
+        finally:
+            await ledger.close()
+
+    return asyncio.run(run())
 
 
 class Service:

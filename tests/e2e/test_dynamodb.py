@@ -1,19 +1,16 @@
 """The whole service on DynamoDB: the same processes, the other ledger."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any
 
 import openai
 import pytest
 
 from penstock.clock import now_ms
-from penstock.ledger import Audit, Ledger, UsageRecord, UsageRow, open_ledger
-from tests.e2e.service import Service, serving, wait_for
+from penstock.ledger import Audit, Ledger, UsageRecord, UsageRow
+from tests.e2e.service import Service, on_ledger, serving, wait_for
 from tests.servers.environment import lead_to
-
-T = TypeVar("T")
 
 TABLE = "dynamodb://penstock-e2e"
 STORY: Any = [{"role": "user", "content": "Tell me a story."}]
@@ -41,29 +38,18 @@ def ask(service: Service, key: str | None = None, **parameters: Any) -> Any:
     return service.client(key).chat.completions.create(model="demo", messages=STORY, **parameters)
 
 
-def looked_up(look: Callable[[Ledger], Awaitable[T]]) -> T:
-    async def run() -> T:
-        ledger = await open_ledger(TABLE)
-        try:
-            return await look(ledger)
-        finally:
-            await ledger.close()
-
-    return asyncio.run(run())
-
-
 def rows_of(key: str) -> list[UsageRow]:
     async def look(ledger: Ledger) -> list[UsageRow]:
         return list(await ledger.usage(key_id=key.split("_")[1]))
 
-    return looked_up(look)
+    return on_ledger(TABLE, look)
 
 
 def records_of(key: str) -> list[UsageRecord]:
     async def look(ledger: Ledger) -> list[UsageRecord]:
         return [record for record in await ledger.records() if record.key_id == key.split("_")[1]]
 
-    return looked_up(look)
+    return on_ledger(TABLE, look)
 
 
 def create_key(service: Service, *options: str) -> str:
@@ -145,7 +131,7 @@ def test_everything_adds_up_in_the_end(service: Service) -> None:
     async def look(ledger: Ledger) -> Audit:
         return await ledger.audit(now_ms())
 
-    audit = wait_for("the books to be closed", lambda: (found := looked_up(look)).leases == 0 and found)
+    audit = wait_for("the books to be closed", lambda: (found := on_ledger(TABLE, look)).leases == 0 and found)
     assert audit.findings == ()
     assert audit.records > 0
     service.run("ledger", "verify", "--ledger", TABLE)  # fails where there is a finding
