@@ -151,6 +151,16 @@ def test_without_a_node_js_that_is_new_enough_the_rest_is_installed(checkout: Ch
     assert checkout.install() == SERVERS[2:]  # it has come
 
 
+def test_an_npm_that_fails_fails_nothing_else(checkout: Checkout) -> None:
+    npm = checkout.folder.parent / "bin" / "npm"
+    write_program(npm, "#!/usr/bin/env bash\nexit 1\n")
+    assert checkout.install()[4:] == SERVERS[:2]
+    assert checkout.result.returncode == 0
+    assert "dynalite could not be installed" in checkout.result.stderr
+    write_program(npm, NPM)
+    assert checkout.install() == SERVERS[2:]  # the next run tries again
+
+
 def test_without_any_node_js_the_rest_is_installed(checkout: Checkout) -> None:
     tools = checkout.folder.parent / "bin"
     for name in ("node", "npm"):
