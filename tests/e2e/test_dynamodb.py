@@ -85,7 +85,7 @@ def test_a_burst_never_passes_the_budget(service: Service) -> None:
     assert 0 < row.nano <= 100_000
 
 
-def test_the_last_slots_are_never_shared_and_always_come_back(service: Service) -> None:
+def test_the_last_slots_come_back(service: Service) -> None:
     key = create_key(service, "--name", "three", "--concurrent", "3")
 
     def one(_: int) -> int:
@@ -96,7 +96,8 @@ def test_the_last_slots_are_never_shared_and_always_come_back(service: Service) 
 
     with ThreadPoolExecutor(24) as pool:
         assert sum(pool.map(one, range(48))) >= 3
-    assert one(0) == 1
+    # A key that was refused so often may be told so from memory for a second more.
+    wait_for("a slot", lambda: one(0))
 
 
 def test_a_gpu_process_that_dies_bills_its_last_checkpoint_at_most(service: Service) -> None:
