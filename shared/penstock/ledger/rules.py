@@ -3,6 +3,8 @@
 from penstock.ledger.records import AccessDenied, Bound, Caller, Lease, Usage
 from penstock.prices import Price
 
+LOST_OUTCOME = "lost"  # of a request whose GPU process was heard of no more
+
 
 def entitled(caller: Caller | None, lease: Lease) -> Caller:
     """The lease's caller, as the store has it. Raises AccessDenied where it may not reserve (any more)."""

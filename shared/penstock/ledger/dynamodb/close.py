@@ -36,14 +36,15 @@ from penstock.ledger.dynamodb.table import ConditionFailed, Table
 from penstock.ledger.dynamodb.values import Item
 from penstock.ledger.limits import Amount
 from penstock.ledger.records import Lease
-from penstock.ledger.rules import bound_of
+from penstock.ledger.rules import LOST_OUTCOME, bound_of
 
-LOST_OUTCOME = "lost"  # of a request whose GPU process was heard of no more
 _CLOSED_AT_ONCE = 100  # leases in one call of `expire`
 _AT_THE_SAME_TIME = 16  # requests to the table
 _NOTHING = Amount(0, 0, 0, 0)
+# An unclaimed lease is taken to be alive for so long; one that is claimed for less is seen to be dead that late.
 _SHORTEST_CLAIM = 30 * SECOND
-# For how long a late settlement's name is kept at least, against its own repetition; tries take seconds.
+# For how long a late settlement's name is kept at least, against a repetition that has read its record before it
+# was paid: those of one call take seconds. A later repetition finds nothing owed.
 _LATE_KEPT = 15  # minutes
 _OLD_MINUTES = 10  # before these, counts are dropped even where nobody reserves
 

@@ -41,8 +41,8 @@ async def shrink(table: Table, lease: Lease, bound: Bound) -> None:
     def smaller(update: Update, found: Member) -> Update | None:
         if found.bound.within(bound):
             return None  # done, or done for a later claim
-        less = Amount(0, bound.tokens - found.bound.tokens, bound.nano - found.bound.nano, 0)
-        less = Amount(0, less.tokens, less.nano, less.tokens)
+        tokens = bound.tokens - found.bound.tokens
+        less = Amount(0, tokens, bound.nano - found.bound.nano, tokens)
         entry = ("live", member_name(lease.id))
         return update.set_at(entry, Member.of(lease, bound).text()).add(
             Names.at(lease.reserved_at, lease.key_id).changes(less)

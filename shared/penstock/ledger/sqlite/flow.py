@@ -14,13 +14,12 @@ from penstock.ledger.records import (
     Standings,
     Usage,
 )
-from penstock.ledger.rules import bound_of, entitled, held_to
+from penstock.ledger.rules import LOST_OUTCOME, bound_of, entitled, held_to
 from penstock.ledger.sqlite import leases, usage
 from penstock.ledger.sqlite.callers import caller as caller_of
 from penstock.ledger.sqlite.leases import LiveLease
 from penstock.ledger.sqlite.windows import look
 
-LOST = "lost"  # the outcome of a request whose GPU process was heard of no more
 _CLOSED_AT_ONCE = 100  # leases; so that no transaction holds the write lock for long
 
 
@@ -119,4 +118,4 @@ def _close_dead(db: Connection, now: int, account_id: str | None) -> Sequence[st
 def _close(db: Connection, live: LiveLease, now: int) -> None:
     leases.remove(db, live.lease.id)
     if live.attempt is not None:
-        usage.book(db, live.lease, live.usage, LOST, now, provisional=True)
+        usage.book(db, live.lease, live.usage, LOST_OUTCOME, now, provisional=True)
