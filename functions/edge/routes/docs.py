@@ -53,7 +53,7 @@ such as <code>n: 1</code>, are accepted.</span></td></tr>
 <h2>Errors</h2>
 <p>Every error has OpenAI's envelope, <code>{"error": {"message", "type", "param", "code"}}</code>. 429 and 503
 say in <code>Retry-After</code> when to come again; 402 means that the month's budget, in dollars or tokens, is
-used up. Both hold the numbers of the limit in <code>error.limit</code>. Every answer carries our
+used up. 402 and 429 hold the numbers of the limit in <code>error.limit</code>. Every answer carries our
 <code>x-request-id</code>. Sent twice with the same <code>Idempotency-Key</code>, a request is answered and billed
 once.</p>
 </body>
