@@ -11,7 +11,7 @@ from typing import Protocol
 from penstock.clock import SECOND
 from penstock.ledger.records import Bound, Caller, Lease, Refused, Reserved
 from penstock.models import ServedModel
-from penstock.prices import Price
+from penstock.prices import Price, extremes
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _ID_LENGTH = 16  # 95 random bits; it is part of every item in the store, where each byte is paid for
@@ -30,11 +30,13 @@ class NoPrice(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """What a request asks for, as far as it can be known without a tokenizer."""
+    """What a request asks of one prompt, as far as it can be known without a tokenizer."""
 
-    prompt_bytes: int  # UTF-8 bytes of all messages
-    messages: int
-    max_tokens: int | None  # None: until the context is full
+    prompt_bytes: int  # UTF-8 bytes of the text, or of all messages
+    messages: int  # of a conversation; 0: a plain text
+    max_tokens: int | None  # of each choice; None: until the context is full
+    choices: int = 1
+    prompt_tokens: int | None = None  # of a prompt in token ids; it has no bytes then
 
 
 def new_request_id() -> str:
@@ -42,13 +44,22 @@ def new_request_id() -> str:
     return "req_" + "".join(secrets.choice(_ALPHABET) for _ in range(_ID_LENGTH))
 
 
-def bound_of(model: ServedModel, price: Price, demand: Demand) -> Bound:
-    """The most that the demand can use of the model, in tokens and nano-dollars."""
-    prompt = model.prompt_bound(demand.prompt_bytes, demand.messages)
-    completion = min(demand.max_tokens or model.context_length, model.context_length)
+def bound_of(model: ServedModel, price: Price, *demands: Demand) -> Bound:
+    """The most that the demands can use of the model together, in tokens and nano-dollars."""
+    bounds = [_bound_of(model, price, demand) for demand in demands]
+    return Bound(tokens=sum(bound.tokens for bound in bounds), nano=sum(bound.nano for bound in bounds))
+
+
+def _bound_of(model: ServedModel, price: Price, demand: Demand) -> Bound:
+    context = model.context_length
+    if demand.prompt_tokens is None:
+        prompt = model.prompt_bound(demand.prompt_bytes, demand.messages)
+    else:
+        prompt = min(demand.prompt_tokens, context)
+    completion = context if demand.max_tokens is None else demand.max_tokens
     return Bound(
-        tokens=min(prompt + completion, model.context_length),
-        nano=price.most(prompt, completion, model.context_length),
+        tokens=max(read + demand.choices * written for read, written in extremes(prompt, completion, context)),
+        nano=price.most(prompt, completion, context, choices=demand.choices),
     )
 
 
@@ -56,13 +67,12 @@ async def admit(
     ledger: Reserving,
     caller: Caller,
     model: ServedModel,
-    demand: Demand,
-    *,
+    *demands: Demand,
     request_id: str,
     now: int,
     claim_within_s: int,
 ) -> Reserved | Refused:
-    """Reserve the demand's upper bound for the caller, to be claimed within `claim_within_s` seconds.
+    """Reserve the demands' upper bound for the caller, to be claimed within `claim_within_s` seconds.
 
     Raises AccessDenied where the account or the key was ended meanwhile, NoPrice where the model has no
     price in force, LedgerUnavailable where the ledger cannot be reached.
@@ -75,7 +85,7 @@ async def admit(
         account_id=caller.account.id,
         key_id=caller.key.id,
         model=model.name,
-        bound=bound_of(model, price, demand),
+        bound=bound_of(model, price, *demands),
         price=price,
         reserved_at=now,
         deadline=now + claim_within_s * SECOND,

@@ -18,11 +18,15 @@ from penstock.clock import day_of
 from penstock.prices import Price, nano_per_token
 
 ModelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$")]
-DollarsPerMillion = Annotated[Decimal, Field(ge=0, le=10_000)]
+DollarsPerMillion = Annotated[Decimal, Field(ge=0, le=1_000)]
 
 
 class ConfigError(Exception):
     """`penstock.toml` is missing or wrong; the message says where, in one line."""
+
+
+# Around a plain text: the tokens of its beginning and end, a space before it, and one to spare.
+TEXT_TOKENS = 4
 
 
 class PriceEntry(BaseModel):
@@ -50,6 +54,15 @@ class PriceEntry(BaseModel):
         )
 
 
+class Embeddings(BaseModel):
+    """How a model embeds: over which hidden states, and to which sizes it may be cut besides its own."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    pooling: Literal["mean", "last"]
+    dimensions: tuple[Annotated[int, Field(ge=1, le=65_536)], ...] = ()
+
+
 class ServedModel(BaseModel):
     """One model of the table."""
 
@@ -58,9 +71,14 @@ class ServedModel(BaseModel):
     name: ModelName
     aliases: tuple[ModelName, ...] = ()
     source: str = Field(min_length=1, description="A folder (relative to penstock.toml) or a hub repository.")
-    revision: str | None = Field(default=None, description="The hub revision; a repository needs one.")
+    revision: str | None = Field(default=None, description="The hub's commit, 40 hex digits; a repository needs it.")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     context_length: int = Field(ge=16, le=10_000_000, description="Prompt and completion, in tokens.")
+    quantization: Literal["none", "int8"] = "none"
+    # What it serves: chat needs a chat template, embeddings a way to pool.
+    chat: bool = True
+    completions: bool = True
+    embeddings: Embeddings | None = None
     # An upper bound, in tokens, of what the chat template adds around the messages' own bytes.
     template_tokens: int = Field(default=256, ge=0, le=16_384)
     template_tokens_per_message: int = Field(default=16, ge=1, le=1_024)
@@ -81,8 +99,12 @@ class ServedModel(BaseModel):
         return max(due, key=lambda entry: entry.effective).price() if due else None
 
     def prompt_bound(self, prompt_bytes: int, messages: int) -> int:
-        """An upper bound of the prompt's tokens, for who has no tokenizer: a token is at least one byte."""
-        overhead = self.template_tokens + messages * self.template_tokens_per_message
+        """An upper bound of the prompt's tokens, for who has no tokenizer: a token is at least one byte.
+
+        No messages are a plain text, which no chat template surrounds.
+        """
+        template = self.template_tokens + messages * self.template_tokens_per_message
+        overhead = template if messages else TEXT_TOKENS
         return min(prompt_bytes + overhead, self.context_length)
 
 

@@ -30,19 +30,25 @@ class Price:
             + completion_tokens * self.completion
         )
 
-    def most(self, prompt_tokens: int, completion_tokens: int, context_length: int) -> int:
-        """The most that a request within these bounds, and within the context, can cost in nano-dollars.
-
-        Prompt and completion share the context, so the dearest split is at one of two corners: the
-        longest prompt with what is left for the completion, or the longest completion.
-        """
+    def most(self, prompt_tokens: int, completion_tokens: int, context_length: int, *, choices: int = 1) -> int:
+        """The most that choices to one prompt can cost in nano-dollars: each within these bounds and the context."""
         dearest = max(self.prompt, self.cached_prompt)
-        long_prompt = min(completion_tokens, max(context_length - prompt_tokens, 0))
-        short_prompt = min(prompt_tokens, max(context_length - completion_tokens, 0))
         return max(
-            prompt_tokens * dearest + long_prompt * self.completion,
-            short_prompt * dearest + min(completion_tokens, context_length) * self.completion,
+            prompt * dearest + choices * completion * self.completion
+            for prompt, completion in extremes(prompt_tokens, completion_tokens, context_length)
         )
+
+
+def extremes(prompt_tokens: int, completion_tokens: int, context_length: int) -> tuple[tuple[int, int], ...]:
+    """The two splits of the context, (prompt, completion), of which one uses most, whatever a token counts.
+
+    Prompt and completion share the context: that is either the longest prompt, with what it leaves for the
+    completion, or the longest completion, with what it leaves for the prompt. In between, use only grows or
+    only shrinks with the prompt, however many choices there are.
+    """
+    after_prompt = min(completion_tokens, max(context_length - prompt_tokens, 0))
+    before_completion = min(prompt_tokens, max(context_length - completion_tokens, 0))
+    return (prompt_tokens, after_prompt), (before_completion, min(completion_tokens, context_length))
 
 
 def nano_per_token(dollars_per_million: Decimal) -> int:

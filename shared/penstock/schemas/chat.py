@@ -7,21 +7,16 @@ so that nothing after this knows of parts.
 
 from typing import Annotated, Literal, Self
 
-from pydantic import (
-    BeforeValidator,
-    Field,
-    StringConstraints,
-    WithJsonSchema,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
-from penstock.schemas.parameters import without_refused
+from penstock.admission import Demand
+from penstock.schemas.form import AnswerForm, ResponseFormat
+from penstock.schemas.parameters import CHAT
 from penstock.schemas.reading import Strict, json_object, read, whole, wrong_at
+from penstock.schemas.sampling import Label, Logprobs, Sampled
 
 MAX_MESSAGES = 4_096
 MAX_PARTS = 1_024
-MAX_STOPS = 4
-MAX_STOP_LENGTH = 256  # characters
 
 _TEXT_PART = {
     "type": "object",
@@ -79,7 +74,6 @@ Content = Annotated[
     ),
 ]
 Nothing = Annotated[None, BeforeValidator(_nothing), WithJsonSchema({"type": "null"})]
-Label = Annotated[str, StringConstraints(max_length=512)]
 
 
 class Message(Strict):
@@ -95,51 +89,19 @@ class Message(Strict):
     tool_calls: Nothing = None
 
 
-class StreamOptions(Strict):
-    """`include_obfuscation` is accepted without effect: chunks are never padded."""
-
-    include_usage: bool | None = None
-    include_obfuscation: bool | None = None
-
-
-def _stops(stop: object) -> object:
-    stops = [stop] if isinstance(stop, str) else stop
-    if stops is None:
-        return ()
-    if not isinstance(stops, list) or not all(isinstance(one, str) for one in stops):
-        raise wrong_at("", "must be a string or a list of strings", "invalid_type")
-    if len(stops) > MAX_STOPS or not all(1 <= len(one) <= MAX_STOP_LENGTH for one in stops):
-        raise wrong_at("", f"at most {MAX_STOPS} strings of 1 to {MAX_STOP_LENGTH} characters")
-    return tuple(stops)
-
-
-_STOP = {"type": "string", "minLength": 1, "maxLength": MAX_STOP_LENGTH}
-Stops = Annotated[
-    tuple[str, ...],
-    BeforeValidator(_stops),
-    WithJsonSchema({"anyOf": [_STOP, {"type": "array", "items": _STOP, "maxItems": MAX_STOPS}, {"type": "null"}]}),
-]
-
-
 Tokens = Annotated[int, Field(ge=1, le=2**31 - 1), BeforeValidator(whole)]
-Seed = Annotated[int, Field(ge=-(2**63), le=2**63 - 1), BeforeValidator(whole)]
 
 
-class ChatRequest(Strict):
+class ChatRequest(Sampled):
     """The body of `POST /v1/chat/completions`: the parameters that are honoured, and the no-ops."""
 
-    model: Annotated[str, StringConstraints(min_length=1, max_length=256)]
     messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES)]
     max_completion_tokens: Tokens | None = None
     max_tokens: Tokens | None = None
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    seed: Seed | None = None
-    stop: Stops = ()
-    stream: bool | None = None
-    stream_options: StreamOptions | None = None
+    logprobs: bool | None = None
+    top_logprobs: Logprobs | None = None
+    response_format: ResponseFormat | None = None
     # Accepted without effect.
-    user: Label | None = None
     safety_identifier: Label | None = None
     prompt_cache_key: Label | None = None
     prompt_cache_retention: Literal["in_memory", "24h"] | None = None
@@ -151,13 +113,15 @@ class ChatRequest(Strict):
         both = self.max_tokens is not None and self.max_completion_tokens is not None
         if both and self.max_tokens != self.max_completion_tokens:
             raise wrong_at("max_tokens", "differs from 'max_completion_tokens'; send one of them")
-        if self.stream_options is not None and not self.stream:
-            raise wrong_at("stream_options", "is only allowed when 'stream' is true")
+        if self.top_logprobs and not self.logprobs:
+            raise wrong_at("top_logprobs", "is only allowed when 'logprobs' is true")
+        if self.structured_outputs is not None and self.response_format and self.response_format.form:
+            raise wrong_at("structured_outputs", "is only allowed when 'response_format' asks for text")
         return self
 
     @property
     def limit(self) -> int | None:
-        """The most tokens the answer may have; None is until the context is full."""
+        """The most tokens a choice may have; None is until the context is full."""
         return self.max_completion_tokens if self.max_completion_tokens is not None else self.max_tokens
 
     @property
@@ -166,16 +130,21 @@ class ChatRequest(Strict):
         return "max_tokens" if self.max_completion_tokens is None else "max_completion_tokens"
 
     @property
+    def grammar(self) -> AnswerForm | None:
+        """The form that the answer must have; None: any."""
+        asked = self.response_format.form if self.response_format else None
+        return asked or super().grammar
+
+    @property
     def prompt_bytes(self) -> int:
         """The UTF-8 bytes of all messages' text."""
         return sum(len(message.content.encode()) for message in self.messages)
 
-    @property
-    def include_usage(self) -> bool:
-        """Whether a stream ends with a chunk that holds the usage."""
-        return bool(self.stream_options and self.stream_options.include_usage)
+    def demands(self) -> tuple[Demand, ...]:
+        """What is asked: a conversation is one prompt."""
+        return (Demand(self.prompt_bytes, len(self.messages), self.limit, self.choices),)
 
 
 def read_chat_request(body: bytes) -> ChatRequest:
     """The request in `body`. Raises BadRequest (or UnsupportedParameter) that names what is wrong."""
-    return read(ChatRequest, without_refused(json_object(body)))
+    return read(ChatRequest, CHAT.known(json_object(body)))

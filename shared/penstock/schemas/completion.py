@@ -3,26 +3,19 @@
 from typing import Any, Literal
 
 import orjson
-from pydantic import BaseModel, ConfigDict
+
+from penstock.schemas.wire import Wire
 
 FinishReason = Literal["stop", "length"]
 
 
-class _Wire(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-    def wire(self) -> bytes:
-        """The JSON bytes of the fields that were set."""
-        return orjson.dumps(self.model_dump(exclude_unset=True))
-
-
-class PromptTokensDetails(_Wire):
+class PromptTokensDetails(Wire):
     """`cached_tokens` were found in the prefix cache and cost less."""
 
     cached_tokens: int = 0
 
 
-class CompletionUsage(_Wire):
+class CompletionUsage(Wire):
     """The tokens of a request, as they are billed."""
 
     prompt_tokens: int
@@ -41,7 +34,7 @@ class CompletionUsage(_Wire):
         )
 
 
-class ResponseMessage(_Wire):
+class ResponseMessage(Wire):
     """The assistant's message."""
 
     role: Literal["assistant"]
@@ -49,16 +42,40 @@ class ResponseMessage(_Wire):
     refusal: None
 
 
-class Choice(_Wire):
+class TopLogprob(Wire):
+    """A token, the bytes it stands for, and the natural logarithm of its probability.
+
+    `token` is the bytes as text, with U+FFFD for what is only a part of a character.
+    """
+
+    token: str
+    bytes: list[int]
+    logprob: float
+
+
+class TokenLogprob(TopLogprob):
+    """A token of the answer, and the likeliest at its place."""
+
+    top_logprobs: list[TopLogprob]
+
+
+class ChoiceLogprobs(Wire):
+    """Of each token of the answer, or of a chunk's part of it."""
+
+    content: list[TokenLogprob]
+    refusal: None
+
+
+class Choice(Wire):
     """One answer."""
 
     index: int
     message: ResponseMessage
-    logprobs: None
+    logprobs: ChoiceLogprobs | None
     finish_reason: FinishReason
 
 
-class ChatCompletion(_Wire):
+class ChatCompletion(Wire):
     """The answer to a request that does not stream."""
 
     id: str
@@ -69,7 +86,7 @@ class ChatCompletion(_Wire):
     usage: CompletionUsage
 
 
-class ChoiceDelta(_Wire):
+class ChoiceDelta(Wire):
     """What a chunk adds: the role in the first, text in the next, nothing in the last."""
 
     role: Literal["assistant"] | None = None
@@ -77,16 +94,16 @@ class ChoiceDelta(_Wire):
     refusal: None = None
 
 
-class ChunkChoice(_Wire):
+class ChunkChoice(Wire):
     """A chunk's part of one answer."""
 
     index: int
     delta: ChoiceDelta
-    logprobs: None
+    logprobs: ChoiceLogprobs | None
     finish_reason: FinishReason | None
 
 
-class ChatCompletionChunk(_Wire):
+class ChatCompletionChunk(Wire):
     """One event of a stream. `usage` is there only where `include_usage` was asked for."""
 
     id: str
