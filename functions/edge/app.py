@@ -21,7 +21,7 @@ from functions.edge.edge import Edge
 from functions.edge.exchange import Exchange, Route
 from functions.edge.openapi import describe
 from functions.edge.policies import check, follow
-from functions.edge.routes import admin, chat, docs, health, models, usage
+from functions.edge.routes import admin, docs, health, inference, models, usage
 from functions.edge.routes.admin.resource import api_error
 from penstock import __version__
 from penstock.administration import AdministrationError
@@ -31,7 +31,7 @@ from penstock.logs import configure_logs
 from penstock.settings import EdgeSettings, read_settings
 
 ROUTES: tuple[Route, ...] = (
-    chat.COMPLETIONS,
+    *inference.ROUTES,
     models.LIST,
     models.RETRIEVE,
     usage.USAGE,

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,10 +13,35 @@ from penstock.admission import Demand
 from penstock.clock import now_ms
 from penstock.ledger import Caller, Lease, LedgerUnavailable
 from penstock.models import ServedModel
-from penstock.schemas import ChatRequest
 
 if TYPE_CHECKING:
     from functions.edge.attempt import Attempt
+
+
+class Call(Protocol):
+    """A request's body as it was read, whichever route it came by."""
+
+    @property
+    def model(self) -> str:
+        """A model's name or alias."""
+
+    @property
+    def stream(self) -> bool | None:
+        """Whether the answer comes as a stream."""
+
+    def demands(self) -> tuple[Demand, ...]:
+        """What it asks for, of each prompt."""
+
+    def require_fit(self, model: ServedModel) -> None:
+        """Raises BadRequest where the model could not do it, whatever the prompts' tokens are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """What a route takes: how a body is read, and of which models."""
+
+    read: Callable[[bytes], Call]  # raises BadRequest
+    served: Callable[[ServedModel], bool]
 
 
 @dataclass(slots=True)
@@ -30,15 +55,11 @@ class Exchange:
     facts: dict[str, Any]  # goes into the log line: ids and counts, never content
     caller: Caller = field(init=False)  # set by authenticate
     body: bytes = field(init=False)  # set by validate, as are the next three
-    call: ChatRequest = field(init=False)
+    call: Call = field(init=False)
     model: ServedModel = field(init=False)
     delivery: str = field(init=False)  # "relay" or "direct"
     attempt: "Attempt | None" = None  # set by recall, where the answer is to be kept
     lease: Lease = field(init=False)  # set by admit
-
-    def demand(self) -> Demand:
-        """What the request asks for."""
-        return Demand(self.call.prompt_bytes, len(self.call.messages), self.call.limit)
 
     async def give_back(self) -> None:
         """Release the lease where the GPU process never took it up. Safe to call at any time.
@@ -67,6 +88,7 @@ class Route:
     answer: Answer
     policies: tuple[Policy, ...] = ()
     group: str = ""  # of routes, which a key's scope may name
+    intake: Intake | None = None  # where the request is validated
     public: str = ""
     summary: str = ""
     openapi: Mapping[str, Any] = field(default_factory=dict)

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from functions.edge.exchange import Route
 from penstock import __version__
-from penstock.schemas import ChatRequest
+from penstock.schemas import ChatRequest, CompletionRequest, EmbeddingRequest
 from penstock.schemas.admin import (
     AccountChange,
     AccountRequest,
@@ -21,7 +21,17 @@ from penstock.schemas.admin import (
     SwitchRequest,
 )
 
-_REQUESTS = (ChatRequest, AccountRequest, AccountChange, KeyRequest, KeyChange, RotateRequest, SwitchRequest)
+_REQUESTS = (
+    ChatRequest,
+    CompletionRequest,
+    EmbeddingRequest,
+    AccountRequest,
+    AccountChange,
+    KeyRequest,
+    KeyChange,
+    RotateRequest,
+    SwitchRequest,
+)
 
 _ERROR = {
     "type": "object",

@@ -5,6 +5,7 @@ it to validate and to reserve, the GPU process to load. A model without a price 
 an unknown price refuses, it never bills nothing.
 """
 
+import re
 import tomllib
 from collections.abc import Iterable
 from datetime import date
@@ -24,6 +25,8 @@ DollarsPerMillion = Annotated[Decimal, Field(ge=0, le=1_000)]
 class ConfigError(Exception):
     """`penstock.toml` is missing or wrong; the message says where, in one line."""
 
+
+_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")  # of the hub: org/name
 
 # Around a plain text: the tokens of its beginning and end, a space before it, and one to spare.
 TEXT_TOKENS = 4
@@ -70,8 +73,10 @@ class ServedModel(BaseModel):
 
     name: ModelName
     aliases: tuple[ModelName, ...] = ()
-    source: str = Field(min_length=1, description="A folder (relative to penstock.toml) or a hub repository.")
-    revision: str | None = Field(default=None, description="The hub's commit, 40 hex digits; a repository needs it.")
+    source: str = Field(min_length=1, description="A folder (relative to penstock.toml), or org/name of the hub.")
+    revision: str | None = Field(
+        default=None, pattern="^[0-9a-f]{40}$", description="The hub's commit, 40 hex digits; a repository needs it."
+    )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     context_length: int = Field(ge=16, le=10_000_000, description="Prompt and completion, in tokens.")
     quantization: Literal["none", "int8"] = "none"
@@ -85,6 +90,12 @@ class ServedModel(BaseModel):
     created: date = date(2026, 1, 1)
     owned_by: str = "penstock"
     prices: tuple[PriceEntry, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _serves_something(self) -> Self:
+        if not (self.chat or self.completions or self.embeddings):
+            raise ValueError("serves nothing: no chat, no completions and no embeddings")
+        return self
 
     @model_validator(mode="after")
     def _one_price_a_day(self) -> Self:
@@ -155,4 +166,11 @@ def _served(path: Path, name: str, table: object) -> ServedModel:
         where = ".".join(str(part) for part in ("models", name, *first["loc"]))
         raise ConfigError(f"{path}: {where}: {first['msg']}") from error
     folder = path.parent / model.source
-    return model.model_copy(update={"source": str(folder.resolve())}) if folder.is_dir() else model
+    if folder.is_dir():
+        return model.model_copy(update={"source": str(folder.resolve())})
+    if _REPOSITORY.fullmatch(model.source) and model.revision is None:
+        raise ConfigError(
+            f"{path}: models.{name}.revision: missing; {model.source!r} is no folder here, and a repository of the "
+            "hub is served at one commit, of 40 hex digits (a folder that is elsewhere begins with ./)"
+        )
+    return model

@@ -4,7 +4,7 @@ Each process reads its own class. Secrets are of a type that cannot be printed.
 """
 
 from pathlib import Path
-from typing import Annotated, ClassVar, Self, TypeVar
+from typing import Annotated, ClassVar, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
@@ -77,11 +77,31 @@ class GpuSettings(Settings):
     # How often this process closes dead leases; 0: something else does it for the whole fleet.
     expire_every_s: float = Field(default=30.0, ge=0, le=3_600)
     threads: int | None = Field(default=None, ge=1, le=1_024, description="CPU threads for torch.")
+    max_running: int = Field(default=64, ge=1, le=4_096, description="Answers that are generated at once.")
+    step_tokens: int = Field(default=512, ge=1, le=1 << 20, description="Tokens that one step computes at most.")
+    # How much longer than a step that only decodes one may take that also reads prompts.
+    stretch: float = Field(default=2.0, gt=1, le=100, allow_inf_nan=False)
+    kv_gib: float | None = Field(
+        default=None, gt=0, le=4_096, allow_inf_nan=False, description="For keys and values; unset: of what is free."
+    )
+    # Whose requests share the keys and values of a prompt's beginning: nobody's, an account's, or all.
+    prefix_cache: Literal["off", "owner", "shared"] = "owner"
+    model_cache: Path | None = Field(
+        default=None, description="Where snapshots of the hub are kept; unset: as the hub."
+    )
+    offline: bool = Field(default=False, description="Whether a model that is not there is refused, not downloaded.")
+    metrics_token: SecretStr | None = Field(default=None, min_length=16, description="Opens /metrics; unset: closed.")
 
     @model_validator(mode="after")
     def _renewed_in_time(self) -> Self:
         if self.lease_s < 2 * self.checkpoint_every_s:
             raise ValueError("PENSTOCK_LEASE_S must be at least twice PENSTOCK_CHECKPOINT_EVERY_S")
+        return self
+
+    @model_validator(mode="after")
+    def _a_token_each(self) -> Self:
+        if self.step_tokens < self.max_running:
+            raise ValueError("PENSTOCK_STEP_TOKENS must be at least PENSTOCK_MAX_RUNNING: a step has a token of each")
         return self
 
 

@@ -36,6 +36,8 @@ def check(route: Route) -> None:
         raise ValueError(
             f"{route.method} {route.path}: belongs to a group of routes where it has policies, and only there"
         )
+    if (validate in route.policies) != (route.intake is not None):
+        raise ValueError(f"{route.method} {route.path}: says what it takes where that is validated, and only there")
 
 
 async def follow(route: Route, exchange: Exchange) -> Response:

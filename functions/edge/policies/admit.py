@@ -43,7 +43,7 @@ async def _reserve(exchange: Exchange, now: int) -> Reserved | Refused:
             exchange.edge.refusals.before(ledger),
             exchange.caller,
             exchange.model,
-            exchange.demand(),
+            *exchange.call.demands(),
             request_id=exchange.request_id,
             now=now,
             claim_within_s=exchange.edge.settings.startup_budget_s,

@@ -70,7 +70,7 @@ def _spare_the_ledger(exchange: Exchange) -> None:
     now, model = now_ms(), exchange.model
     price = model.price_at(now)
     if price is not None:
-        bound = bound_of(model, price, exchange.demand())
+        bound = bound_of(model, price, *exchange.call.demands())
         if refused := exchange.edge.refusals.recall(exchange.caller.key.id, bound, now):
             raise refusal(refused, now)
 

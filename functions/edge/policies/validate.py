@@ -5,7 +5,7 @@ from starlette.responses import Response
 from functions.edge.body import read_body
 from functions.edge.exchange import Exchange, Proceed
 from penstock.errors import BadRequest, Forbidden, NotFound, Unavailable
-from penstock.schemas import read_chat_request
+from penstock.models import ServedModel
 
 OFF_FOR = 60  # seconds, after which to ask again
 
@@ -18,22 +18,28 @@ async def validate(exchange: Exchange, proceed: Proceed) -> Response:
     await _require_switched_on(exchange)
     exchange.delivery = _delivery(exchange)
     exchange.body = await read_body(exchange.request, exchange.edge.settings.max_body_bytes)
-    exchange.call = call = read_chat_request(exchange.body)
-    model = exchange.edge.models.get(call.model)
-    if model is None:
-        raise NotFound(f"The model {call.model!r} does not exist.", param="model", code="model_not_found")
+    intake = exchange.route.intake
+    assert intake is not None  # noqa: S101 (by `check`)
+    exchange.call = call = intake.read(exchange.body)
+    exchange.model = model = _model(exchange, call.model)
     exchange.facts.update(model=model.name, stream=bool(call.stream))
     if not exchange.caller.key.may_use(model.name):
         raise Forbidden(f"This API key may not use the model {model.name!r}.", param="model")
-    if call.limit is not None and call.limit >= model.context_length:
-        raise BadRequest(
-            f"{call.limit_param}: {call.limit} tokens leave no room for a prompt; {model.name!r} has a context "
-            f"of {model.context_length} tokens.",
-            param=call.limit_param,
-            code="context_length_exceeded",
+    if not intake.served(model):
+        raise NotFound(
+            f"The model {model.name!r} is not served at {exchange.route.path}.",
+            param="model",
+            code="model_not_supported",
         )
-    exchange.model = model
+    call.require_fit(model)
     return await proceed()
+
+
+def _model(exchange: Exchange, name: str) -> ServedModel:
+    model = exchange.edge.models.get(name)
+    if model is None:
+        raise NotFound(f"The model {name!r} does not exist.", param="model", code="model_not_found")
+    return model
 
 
 async def _require_switched_on(exchange: Exchange) -> None:

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from functions.edge.exchange import Exchange, Route
 from functions.edge.openapi import document
-from penstock.schemas.parameters import HONOURED, NO_OPS, REFUSED
+from penstock.schemas.parameters import CHAT, COMPLETION, EMBEDDING, Parameters
 
 _PAGE = Template("""<!doctype html>
 <html lang="en">
@@ -43,13 +43,10 @@ th { white-space: nowrap; font-weight: 600; } .dim { opacity: .65; }
 <p>Any OpenAI client works: set its base URL to <code>$base/v1</code> and its key to yours.</p>
 <h2>Routes</h2>
 <table>$routes</table>
-<h2>Parameters of a chat completion</h2>
-<table>
-<tr><th>honoured</th><td>$honoured</td></tr>
-<tr><th>no effect</th><td>$no_ops</td></tr>
-<tr><th>refused</th><td>$refused <span class="dim">Each with a 400 that names it; values that ask for nothing,
-such as <code>n: 1</code>, are accepted.</span></td></tr>
-</table>
+<h2>Parameters</h2>
+$parameters
+<p class="dim">What is refused gets a 400 that names it; values that ask for nothing, such as <code>tools: []</code>,
+are accepted. Extensions are not OpenAI's: its clients send them as <code>extra_body</code>.</p>
 <h2>Errors</h2>
 <p>Every error has OpenAI's envelope, <code>{"error": {"message", "type", "param", "code"}}</code>. 429 and 503
 say in <code>Retry-After</code> when to come again; 402 means that the month's budget, in dollars or tokens, is
@@ -59,6 +56,7 @@ once.</p>
 </body>
 </html>
 """)
+_OF_ROUTES = {"/v1/chat/completions": CHAT, "/v1/completions": COMPLETION, "/v1/embeddings": EMBEDDING}
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 
@@ -69,9 +67,7 @@ async def _docs(exchange: Exchange) -> Response:
         base="$PENSTOCK_URL",
         model=escape(exchange.edge.models.models[0].name),
         routes="".join(_rows(openapi)),
-        honoured=_names(HONOURED),
-        no_ops=_names(NO_OPS),
-        refused=_names(REFUSED),
+        parameters="".join(_parameters(path, known) for path, known in _OF_ROUTES.items()),
     )
     return Response(page, media_type="text/html", headers={"Content-Security-Policy": _POLICY})
 
@@ -83,6 +79,18 @@ def _rows(openapi: dict[str, Any]) -> list[str]:
         for path, operations in openapi["paths"].items()
         for method, operation in operations.items()
     ]
+
+
+def _parameters(path: str, known: Parameters) -> str:
+    """The table of one route; a class without a name has no row."""
+    classes = {
+        "honoured": known.honoured,
+        "extensions": known.extensions,
+        "no effect": known.no_ops,
+        "refused": known.refused,
+    }
+    rows = [f"<tr><th>{title}</th><td>{_names(names)}</td></tr>" for title, names in classes.items() if names]
+    return f"<p><code>{path}</code></p>\n<table>{''.join(rows)}</table>\n"
 
 
 def _names(names: Iterable[str]) -> str:

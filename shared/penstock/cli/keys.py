@@ -53,7 +53,10 @@ def create(
     ] = None,
     models: Annotated[str | None, typer.Option("--models", metavar="A,B", help="The only models it may use.")] = None,
     routes: Annotated[
-        str | None, typer.Option("--routes", metavar="A,B", help="The only routes it may call: chat, models, usage.")
+        str | None,
+        typer.Option(
+            "--routes", metavar="A,B", help="The only routes it may call: chat, completions, embeddings, models, usage."
+        ),
     ] = None,
     admin: Annotated[bool, typer.Option("--admin", help="May call the admin routes, and others only by name.")] = False,
     expires_in: Annotated[

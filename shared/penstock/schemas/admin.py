@@ -39,8 +39,8 @@ Models = Annotated[
     AfterValidator(_different),
 ]
 Routes = Annotated[
-    list[Literal["chat", "models", "usage", "admin"]],
-    Field(min_length=1, max_length=4, json_schema_extra={"uniqueItems": True}),
+    list[Literal["chat", "completions", "embeddings", "models", "usage", "admin"]],
+    Field(min_length=1, max_length=6, json_schema_extra={"uniqueItems": True}),
     AfterValidator(_different),
 ]
 

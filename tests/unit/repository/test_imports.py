@@ -40,7 +40,7 @@ NOT_ON_LAMBDA = (
 
 CONFIG = """
 [models.demo]
-source = "models/demo"
+source = "./models/demo"
 context_length = 256
 prices = [{ effective = 2026-01-01, prompt = 0.1, cached_prompt = 0.05, completion = 0.2 }]
 """

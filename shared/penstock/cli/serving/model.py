@@ -78,14 +78,16 @@ def _unlisted(name: str, folder: Path, revision: str | None) -> ServedModel:
     context = sizes.get("max_position_embeddings")
     if not isinstance(context, int):
         raise Failure(f"--model {folder}: config.json gives no max_position_embeddings")
-    template = ServedModel.model_fields["template_tokens"].default
+    template = _template(folder)
+    least = ServedModel.model_fields["template_tokens"].default
     fields = {
         "name": name,
         "source": str(folder),
         "revision": revision,
         "context_length": context,
+        "chat": template is not None,
         # A template may add a text of its own; what it can add is seldom longer than itself.
-        "template_tokens": max(template, min(_template_bytes(folder), 16_384)),
+        "template_tokens": max(least, min(len((template or "").encode()), 16_384)),
         "prices": [_FREE],
     }
     try:
@@ -95,25 +97,37 @@ def _unlisted(name: str, folder: Path, revision: str | None) -> ServedModel:
         raise Failure(f"--model {folder}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
 
 
-def _template_bytes(folder: Path) -> int:
+def _template(folder: Path) -> str | None:
+    """The chat template, or several by name as JSON; None where the model has none."""
     file = folder / "chat_template.jinja"
     if file.is_file():
-        return file.stat().st_size
+        return _read_text(file)
     if not (folder / "tokenizer_config.json").is_file():
-        return 0
+        return None
     template = _read_json(folder / "tokenizer_config.json").get("chat_template")
-    return len(json.dumps(template))
+    return json.dumps(template) if template else None
+
+
+def _read_text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise _unreadable(file, error) from error
 
 
 def _read_json(file: Path) -> dict[str, Any]:
     try:
-        value = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise Failure(f"the model cannot be read: {file}: {reason}") from error
+        value = json.loads(_read_text(file))
+    except ValueError as error:
+        raise _unreadable(file, error) from error
     if not isinstance(value, dict):
         raise Failure(f"the model cannot be read: {file}: not a JSON object")
     return value
+
+
+def _unreadable(file: Path, error: OSError | ValueError) -> Failure:
+    reason = error.strerror if isinstance(error, OSError) else error
+    return Failure(f"the model cannot be read: {file}: {reason}")
 
 
 def table_of(model: ServedModel) -> str:

@@ -22,6 +22,8 @@ from penstock.cli.serving.model import Choice
 
 DEFAULT_URL = "http://127.0.0.1:8000/v1"
 _QUESTION = "What is Penstock?"
+_MESSAGE = f'{{"role": "user", "content": "{_QUESTION}"}}'
+_MESSAGES = f'"messages": [{_MESSAGE}]'
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,35 +70,46 @@ class Welcome:
 
     def _curl(self) -> str:
         key = self.key.new or (f"$(cat {shlex.quote(short_path(self.data.key_file))})" if self.key.kept else _UNKNOWN)
+        path, asked = ("chat/completions", _MESSAGES) if self._chats else ("completions", f'"prompt": "{_QUESTION}"')
         return (
-            f"curl -N {self.url}/chat/completions \\\n"
+            f"curl -N {self.url}/{path} \\\n"
             f'  -H "Authorization: Bearer {key}" \\\n'
             f'  -H "Content-Type: application/json" \\\n'
             f"""  -d '{{"model": "{self.choice.model.name}", "stream": true,\n"""
-            f"""       "messages": [{{"role": "user", "content": "{_QUESTION}"}}]}}'\n"""
+            f"""       {asked}}}'\n"""
         )
 
     def _python(self) -> str:
         kept = f"open({json.dumps(short_path(self.data.key_file))}).read().strip()"
         key = f'"{self.key.new}"' if self.key.new else kept if self.key.kept else 'os.environ["PENSTOCK_API_KEY"]'
         needs_os = "import os\n" if key.startswith("os.") else ""
+        resource, asked, text = (
+            ("chat.completions", f"messages=[{_MESSAGE}]", "delta.content")
+            if self._chats
+            else ("completions", f'prompt="{_QUESTION}"', "text")
+        )
         return (
             f"{needs_os}from openai import OpenAI\n"
             f'client = OpenAI(base_url="{self.url}",\n'
             f"                api_key={key})\n"
-            f'stream = client.chat.completions.create(model="{self.choice.model.name}", stream=True,\n'
-            f'    messages=[{{"role": "user", "content": "{_QUESTION}"}}])\n'
+            f'stream = client.{resource}.create(model="{self.choice.model.name}", stream=True,\n'
+            f"    {asked})\n"
             "for chunk in stream:\n"
-            '    print(chunk.choices[0].delta.content or "", end="", flush=True)\n'
+            f'    print(chunk.choices[0].{text} or "", end="", flush=True)\n'
         )
 
     def _commands(self) -> Table:
         penstock, data = _penstock(), self._data_option()
         url = "" if self.url == DEFAULT_URL else f" --url {self.url}"
         table = Table.grid(padding=(0, 2))
-        table.add_row(Text(f"{penstock} chat{url}{data}", style="cyan"), Text("talk to it", style="dim"))
+        if self._chats:
+            table.add_row(Text(f"{penstock} chat{url}{data}", style="cyan"), Text("talk to it", style="dim"))
         table.add_row(Text(f"{penstock} usage{self._ledger_option()}", style="cyan"), Text("what it cost", style="dim"))
         return table
+
+    @property
+    def _chats(self) -> bool:
+        return self.choice.model.chat
 
     def _ledger_option(self) -> str:
         elsewhere = self.ledger_url != self.data.ledger_url

@@ -1,0 +1,88 @@
+"""The routes that reach a GPU: `POST /v1/chat/completions`, `/v1/completions` and `/v1/embeddings`.
+
+Each is behind every policy, and dispatch answers. They differ in what they take, of which models.
+"""
+
+from typing import Any
+
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from functions.edge.exchange import Exchange, Intake, Route
+from functions.edge.openapi import request_body
+from functions.edge.policies import POLICIES
+from penstock.schemas import (
+    ChatCompletion,
+    ChatRequest,
+    Completion,
+    CompletionRequest,
+    EmbeddingList,
+    EmbeddingRequest,
+    read_chat_request,
+    read_completion_request,
+    read_embedding_request,
+)
+
+_HEADERS = [
+    {
+        "name": "Penstock-Delivery",
+        "in": "header",
+        "description": "'direct' asks for a redirect (307) to the GPU, where the deployment allows it.",
+        "schema": {"type": "string", "enum": ["relay", "direct"]},
+    },
+    {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "description": "The same key and body get the same answer again, and are billed once.",
+        "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
+    },
+]
+_STREAM: dict[str, Any] = {"content": {"text/event-stream": {}}}
+
+
+async def _unreachable(_: Exchange) -> Response:
+    raise AssertionError("dispatch answers")
+
+
+def _route(
+    path: str, group: str, *, summary: str, intake: Intake, request: type[BaseModel], answer: dict[str, Any]
+) -> Route:
+    return Route(
+        "POST",
+        path,
+        _unreachable,
+        group=group,
+        policies=POLICIES,
+        intake=intake,
+        summary=summary,
+        openapi={**request_body(request), "parameters": _HEADERS},
+        responses={200: answer, 307: {"description": "Direct delivery"}},
+    )
+
+
+ROUTES: tuple[Route, ...] = (
+    _route(
+        "/v1/chat/completions",
+        "chat",
+        summary="Answer a conversation, whole or as a stream.",
+        intake=Intake(read_chat_request, lambda model: model.chat),
+        request=ChatRequest,
+        answer={"model": ChatCompletion, **_STREAM},
+    ),
+    _route(
+        "/v1/completions",
+        "completions",
+        summary="Go on with a text or several, whole or as a stream.",
+        intake=Intake(read_completion_request, lambda model: model.completions),
+        request=CompletionRequest,
+        answer={"model": Completion, **_STREAM},
+    ),
+    _route(
+        "/v1/embeddings",
+        "embeddings",
+        summary="Embed a text or several.",
+        intake=Intake(read_embedding_request, lambda model: model.embeddings is not None),
+        request=EmbeddingRequest,
+        answer={"model": EmbeddingList},
+    ),
+)
