@@ -67,16 +67,16 @@ class Rate:
     """Events a second, over the last `RATE_OVER` seconds."""
 
     def __init__(self) -> None:
+        self.total = 0
         self._events: deque[tuple[float, int]] = deque()
-        self._count = 0
         self._began = time.monotonic()
 
     def add(self, count: int, now: float) -> None:
         """Count events at `now`, of the monotonic clock."""
+        self.total += count
         self._events.append((now, count))
-        self._count += count
-        while self._events and self._events[0][0] < now - RATE_OVER:
-            self._count -= self._events.popleft()[1]
+        while self._events[0][0] < now - RATE_OVER:
+            self._events.popleft()
 
     def per_second(self, now: float) -> float:
         """The rate at `now`."""

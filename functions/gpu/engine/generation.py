@@ -5,33 +5,46 @@ most one event a token, so `max_tokens` bounds it.
 """
 
 import asyncio
+import time
+from array import array
+from collections.abc import Iterable
+from dataclasses import dataclass
 
-from functions.gpu.engine.protocol import EngineError, Event, Sampling
+from functions.gpu.engine.protocol import EngineError, Event
+from functions.gpu.engine.sequence import Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """The embedding of one prompt: float32, of length 1."""
+
+    prompt: int
+    vector: "array[float]"
+
+
+Posted = Event | Embedded | EngineError
+"""What the engine sends."""
 
 
 class Generation:
     """A request that was accepted. Make it on the event loop that will read it."""
 
-    def __init__(self, prompt: list[int], sampling: Sampling) -> None:
-        self.prompt = prompt
-        self.sampling = sampling
+    def __init__(self, owner: str) -> None:
+        self.owner = owner
+        self.sequences: list[Sequence] = []  # that have not ended
+        self.dimensions: int | None = None  # of embeddings
+        self.submitted_at = time.monotonic()
+        self.begun = False
         self._abandoned = False
         self._loop = asyncio.get_running_loop()
-        self._mailbox: asyncio.Queue[Event | EngineError] = asyncio.Queue()
+        self._mailbox: asyncio.Queue[Posted] = asyncio.Queue()
 
-    async def next_event(self) -> Event:
+    async def next(self) -> Event | Embedded:
         """Wait for the next event. Raises the EngineError that ended the generation."""
         event = await self._mailbox.get()
         if isinstance(event, EngineError):
             raise event
         return event
-
-    def post(self, event: Event | EngineError) -> None:
-        """Send the reader an event, or the error that ends it (from the engine's thread)."""
-        try:
-            self._loop.call_soon_threadsafe(self._mailbox.put_nowait, event)
-        except RuntimeError:  # the loop is closed
-            self._abandoned = True
 
     def abandon(self) -> None:
         """Say that nobody reads any more."""
@@ -41,3 +54,33 @@ class Generation:
     def abandoned(self) -> bool:
         """Whether nobody reads any more, or nobody can."""
         return self._abandoned or self._loop.is_closed()
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """Where it is read."""
+        return self._loop
+
+    def put(self, event: Posted) -> None:
+        """Take an event in (on its loop)."""
+        self._mailbox.put_nowait(event)
+
+
+Post = tuple[Generation, Posted]
+
+
+def deliver(posts: Iterable[Post]) -> None:
+    """Send events to their readers (from the engine's thread), waking each event loop once."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[Post]] = {}
+    for post in posts:
+        by_loop.setdefault(post[0].loop, []).append(post)
+    for loop, own in by_loop.items():
+        try:
+            loop.call_soon_threadsafe(_put, own)
+        except RuntimeError:  # the loop is closed
+            for generation, _ in own:
+                generation.abandon()
+
+
+def _put(posts: list[Post]) -> None:
+    for generation, event in posts:
+        generation.put(event)
