@@ -8,12 +8,14 @@ from functools import partial
 from rich.console import Console
 
 from benchmarks.edge.measure import measure as measure_edge
+from benchmarks.engine.measure import measure as measure_engine
 from benchmarks.failure import BenchmarkFailed
 from benchmarks.ledger.measure import measure as measure_ledger
 from benchmarks.report import Report
 
 _BENCHMARKS: dict[str, Callable[[bool, Callable[[str], None]], Report]] = {
     "edge": measure_edge,
+    "engine": measure_engine,
     "ledger": measure_ledger,
 }
 

@@ -1,0 +1,1 @@
+"""The engine, measured on the CPU: beside its peers, its overhead, a long prompt that joins, a prompt known before."""
