@@ -1,71 +1,75 @@
-"""An answer in OpenAI's shape: whole, or as the chunks of a stream, each a server-sent event."""
+"""What the answers of the routes that write have in common: an id, choices, a stream's end, the usage."""
 
-from functions.gpu.engine import FinishReason
+from abc import ABC, abstractmethod
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Generic, Protocol, TypeVar
+
+from functions.gpu.work import Happening
 from penstock.clock import SECOND
 from penstock.ledger import Lease, Usage
-from penstock.schemas import (
-    ChatCompletion,
-    ChatCompletionChunk,
-    Choice,
-    ChoiceDelta,
-    ChunkChoice,
-    CompletionUsage,
-    ResponseMessage,
-)
+from penstock.schemas import CompletionUsage
 from penstock.schemas.completion import DONE, event
+from penstock.schemas.sampling import Sampled
+from penstock.schemas.wire import Wire
 
 
-class Answer:
-    """The answer to the lease's request. With `include_usage` every chunk has the field, as at OpenAI."""
+class Part(Protocol):
+    """What a chunk adds to one choice."""
 
-    def __init__(self, lease: Lease, now: int, *, include_usage: bool = False) -> None:
-        self._id = f"chatcmpl-{lease.id.removeprefix('req_')}"
-        self._created = now // SECOND
-        self._model = lease.model
-        self._include_usage = include_usage
+    @property
+    def index(self) -> int:
+        """The choice's."""
 
-    def role(self) -> bytes:
-        """The first chunk."""
-        return self._chunk(ChoiceDelta(role="assistant", content="", refusal=None))
 
-    def text(self, text: str) -> bytes:
-        """A chunk of text."""
-        return self._chunk(ChoiceDelta(content=text))
+P = TypeVar("P", bound=Part)
 
-    def ending(self, reason: FinishReason, usage: Usage) -> bytes:
-        """What ends a stream: why it ended, the usage where it was asked for, and `[DONE]`."""
-        chunks = self._chunk(ChoiceDelta(), reason)
-        if self._include_usage:
-            chunks += self._event([], _on_the_wire(usage))
-        return chunks + DONE
 
-    def whole(self, text: str, reason: FinishReason, usage: Usage) -> bytes:
-        """The body of an answer that does not stream."""
-        message = ResponseMessage(role="assistant", content=text, refusal=None)
-        choice = Choice(index=0, message=message, logprobs=None, finish_reason=reason.value)
-        return ChatCompletion(
-            id=self._id,
-            object="chat.completion",
-            created=self._created,
-            model=self._model,
-            choices=[choice],
-            usage=_on_the_wire(usage),
-        ).wire()
+class WrittenAnswer(ABC, Generic[P]):
+    """The answer to the lease's request, of parts P. With `include_usage` every chunk has the field, as at OpenAI."""
 
-    def _chunk(self, delta: ChoiceDelta, reason: FinishReason | None = None) -> bytes:
-        finish = None if reason is None else reason.value
-        return self._event([ChunkChoice(index=0, delta=delta, logprobs=None, finish_reason=finish)])
+    kind: str  # what ids begin with
 
-    def _event(self, choices: list[ChunkChoice], usage: CompletionUsage | None = None) -> bytes:
-        chunk = ChatCompletionChunk(
-            id=self._id,
-            object="chat.completion.chunk",
-            created=self._created,
-            model=self._model,
-            choices=choices,
-            **({"usage": usage} if self._include_usage else {}),
-        )
-        return event(chunk.wire())
+    def __init__(self, lease: Lease, now: int, request: Sampled) -> None:
+        self.id = f"{self.kind}-{lease.id.removeprefix('req_')}"
+        self.created = now // SECOND
+        self.model = lease.model
+        self.n = request.choices
+        self._include_usage = request.include_usage
+        self._choices: defaultdict[int, list[P]] = defaultdict(list)  # their parts, towards a whole answer
+
+    def chunks(self, event: Happening) -> bytes:
+        """What is said of an event, as server-sent events; nothing where it brings nothing to say."""
+        return b"".join(self._event([part]) for part in self._parts(event))
+
+    def ending(self, usage: Usage) -> bytes:
+        """What ends a stream: the usage where it was asked for, and `[DONE]`."""
+        return (self._event([], _on_the_wire(usage)) if self._include_usage else b"") + DONE
+
+    def add(self, event: Happening) -> None:
+        """Take an event into a whole answer."""
+        for part in self._parts(event):
+            self._choices[part.index].append(part)
+
+    def whole(self, usage: Usage) -> bytes:
+        """The body of an answer that does not stream, after the last event."""
+        choices = [parts for _, parts in sorted(self._choices.items())]
+        return self._whole(choices, _on_the_wire(usage)).wire()
+
+    @abstractmethod
+    def _parts(self, event: Happening) -> Iterable[P]:
+        """What an event adds to choices."""
+
+    @abstractmethod
+    def _chunk(self, parts: list[P], usage: dict[str, CompletionUsage | None]) -> Wire:
+        """A chunk of these parts; `usage` is the field, where a chunk has one."""
+
+    @abstractmethod
+    def _whole(self, choices: Sequence[Sequence[P]], usage: CompletionUsage) -> Wire:
+        """The whole of these choices, each given as its parts."""
+
+    def _event(self, parts: list[P], usage: CompletionUsage | None = None) -> bytes:
+        return event(self._chunk(parts, {"usage": usage} if self._include_usage else {}).wire())
 
 
 def _on_the_wire(usage: Usage) -> CompletionUsage:

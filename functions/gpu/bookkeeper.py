@@ -48,6 +48,11 @@ class Bookkeeper:
         self._recovering = None if spool is None else asyncio.create_task(self._recover(spool))
 
     @property
+    def pending(self) -> int:
+        """How many settlements the ledger does not have yet."""
+        return len({*self._settling.values(), *self._backlog})
+
+    @property
     def full(self) -> bool:
         """Whether so much is unsettled that nothing more should be begun."""
         return len(self._settling) + len(self._backlog) >= MAX_PENDING

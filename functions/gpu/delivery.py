@@ -1,40 +1,55 @@
 """How a generation reaches the client: as a stream kept alive while there is nothing to say, or whole."""
 
 import asyncio
+from typing import Protocol
 
-from functions.gpu.answer import Answer
-from functions.gpu.engine import Finished
 from functions.gpu.generation import Generation
 from functions.gpu.reply import Reply
+from functions.gpu.work import Happening
+from penstock.ledger import Usage
 from penstock.schemas.completion import comment
 from penstock.settings import GpuSettings
 
 
-async def stream(generation: Generation, answer: Answer, reply: Reply, settings: GpuSettings) -> None:
+class Chunks(Protocol):
+    """An answer that streams, in the shape of its route."""
+
+    def chunks(self, event: Happening) -> bytes:
+        """What is said of an event, as server-sent events; nothing where it brings nothing to say."""
+
+    def ending(self, usage: Usage) -> bytes:
+        """What ends the stream: the usage where it was asked for, and `[DONE]`."""
+
+
+class Whole(Protocol):
+    """An answer that comes at once, in the shape of its route."""
+
+    def add(self, event: Happening) -> None:
+        """Take an event into it."""
+
+    def whole(self, usage: Usage) -> bytes:
+        """The body, after the last event."""
+
+
+async def stream(generation: Generation, answer: Chunks, reply: Reply, settings: GpuSettings) -> None:
     """Send text as it comes. Nothing is committed before the first text or `heartbeat_after_s`."""
     clock = asyncio.get_running_loop().time
     beat = clock() + settings.heartbeat_after_s
-    opening = answer.role()  # goes with the first chunk
     while True:
         event = await generation.event(beat - clock())
-        if event is None:
-            await reply.part(comment("waiting for the model"))
-        elif isinstance(event, Finished):
+        part = comment("waiting for the model") if event is None else answer.chunks(event)
+        if generation.over:
             break
-        elif event.text:
-            await reply.part(opening + answer.text(event.text))
-            opening = b""
-        else:
-            continue
-        beat = clock() + settings.heartbeat_every_s
-    await reply.part(opening + answer.ending(event.reason, generation.usage))
+        if part:
+            await reply.part(part)
+            beat = clock() + settings.heartbeat_every_s
+    await reply.part(part + answer.ending(generation.usage))
     await reply.end()
 
 
-async def whole(generation: Generation, answer: Answer, reply: Reply) -> None:
+async def whole(generation: Generation, answer: Whole, reply: Reply) -> None:
     """Send the answer when it is complete."""
-    text: list[str] = []
-    while not isinstance(event := await generation.event(), Finished):
-        if event is not None:
-            text.append(event.text)
-    await reply.json(200, answer.whole("".join(text), event.reason, generation.usage))
+    while not generation.over:
+        if (event := await generation.event()) is not None:
+            answer.add(event)
+    await reply.json(200, answer.whole(generation.usage))

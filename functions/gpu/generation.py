@@ -1,7 +1,7 @@
 """One request's generation: the engine's events, counted as they are born and settled as they end.
 
 It runs in a task of its own, so that what is billed is what was generated, however slowly it is read. Its
-events wait in a mailbox of at most one a token, so `max_tokens` bounds what a slow reader can hold.
+events wait in a mailbox of hardly more than one a token, so `max_tokens` bounds what a slow reader can hold.
 """
 
 import asyncio
@@ -11,18 +11,19 @@ from contextlib import aclosing
 from types import TracebackType
 from typing import Self
 
-from functions.gpu.engine import Engine, EngineError, Event, Finished
+from functions.gpu.count import Count
+from functions.gpu.engine import Engine, EngineError, Finished
 from functions.gpu.settlement import Outcome
 from functions.gpu.tenure import Tenure
-from functions.gpu.work import Work
+from functions.gpu.work import Embedded, Happening, Work
 from penstock.ledger import Usage
 
 
 class Generation:
     """The work under a tenure, begun on entering and ended, its slot freed, on leaving.
 
-    `silence_s` is how long the engine may take for one event before it counts as stuck: a place in its
-    queue comes before the first.
+    Its last event is that of the last of all its choices. `silence_s` is how long the engine may take for
+    one event before it counts as stuck: a place in its queue comes before the first.
     """
 
     def __init__(self, engine: Engine, work: Work, tenure: Tenure, *, silence_s: float) -> None:
@@ -32,7 +33,9 @@ class Generation:
         self._tenure = tenure
         self._silence_s = silence_s
         self._decided = asyncio.Event()  # whether there is anything to claim
-        self._mailbox: asyncio.Queue[Event | Exception] = asyncio.Queue()
+        self._mailbox: asyncio.Queue[Happening | Exception] = asyncio.Queue()
+        self._count = Count()
+        self._to_come = self._to_read = work.results  # last events: of the engine's, and of whoever reads
 
     async def __aenter__(self) -> Self:
         self._running = asyncio.create_task(self._run())
@@ -54,7 +57,12 @@ class Generation:
         """What was used so far; after the last event, what is booked."""
         return self._tenure.usage
 
-    async def event(self, within_s: float | None = None) -> Event | None:
+    @property
+    def over(self) -> bool:
+        """Whether the last event was read."""
+        return self._to_read == 0
+
+    async def event(self, within_s: float | None = None) -> Happening | None:
         """The next event; None where there is none in time. Raises what the generation failed of."""
         try:
             async with asyncio.timeout(within_s):
@@ -63,10 +71,11 @@ class Generation:
             return None
         if isinstance(event, Exception):
             raise event
+        self._to_read -= isinstance(event, Finished | Embedded)
         return event
 
     async def _run(self) -> None:
-        last: Event | Exception
+        last: Happening | Exception
         outcome = Outcome.CANCELLED
         try:
             last = await self._generate()
@@ -80,15 +89,16 @@ class Generation:
         # After the settlement, so that whoever has read the last event finds its usage booked.
         self._mailbox.put_nowait(last)
 
-    async def _generate(self) -> Finished:
-        async with aclosing(self._engine.generate(self._work.prompt, self._work.sampling)) as events:
+    async def _generate(self) -> Happening:
+        """Every event into the mailbox but the last, which is given back."""
+        async with aclosing(self._work.events(self._engine, self._tenure.lease.account_id)) as events:
             event = await self._first(events)
-            while not isinstance(event, Finished):
+            while self._to_come > 0:
                 self._mailbox.put_nowait(event)
                 event = await self._next(events)
             return event
 
-    async def _first(self, events: AsyncGenerator[Event, None]) -> Event:
+    async def _first(self, events: AsyncGenerator[Happening, None]) -> Happening:
         """The first event, with the claim going on beside it.
 
         The claim begins as soon as the engine's first step waits for anything: an engine that refuses at
@@ -105,21 +115,19 @@ class Generation:
             self._tenure.begin(self._work.bound)
             self._decided.set()
 
-    async def _next(self, events: AsyncGenerator[Event, None]) -> Event:
+    async def _next(self, events: AsyncGenerator[Happening, None]) -> Happening:
         try:
             async with asyncio.timeout(self._silence_s):
                 event = await anext(events)
         except TimeoutError:
-            raise EngineError(f"no token within {self._silence_s:g} seconds") from None
+            raise EngineError(f"no event within {self._silence_s:g} seconds") from None
         except StopAsyncIteration:
             raise EngineError("the events ended without the last one") from None
-        self._count(event)
+        self._taken(event)
         return event
 
-    def _count(self, event: Event) -> None:
-        """The prompt counts from the first token on: before it, nothing was given."""
-        if event.completion_tokens == 0:
-            return
-        if self.first_token_at is None:
+    def _taken(self, event: Happening) -> None:
+        self._to_come -= isinstance(event, Finished | Embedded)
+        if self._count.add(event) and self.first_token_at is None:
             self.first_token_at = time.monotonic()
-        self._tenure.used(Usage(prompt_tokens=len(self._work.prompt), completion_tokens=event.completion_tokens))
+        self._tenure.used(self._count.usage)

@@ -15,6 +15,8 @@ from penstock.admission import new_request_id
 from penstock.errors import ApiError
 from penstock.ledger import Lease, Usage
 
+ROUTINE = ("/health", "/metrics")  # what machines ask every few seconds
+
 log = structlog.get_logger()
 
 
@@ -38,6 +40,7 @@ class Entry:
         self.facts.update(
             outcome=outcome,
             prompt_tokens=usage.prompt_tokens,
+            cached_prompt_tokens=usage.cached_prompt_tokens,
             completion_tokens=usage.completion_tokens,
             ttft_ms=None if first_token_at is None else _ms(first_token_at - self.begun),
         )
@@ -80,7 +83,7 @@ class Journal:
 
 def _write(entry: Entry, scope: Scope) -> None:
     route = getattr(scope.get("route"), "path", "unmatched")
-    level = log.debug if route.startswith("/health") else log.info
+    level = log.debug if route.startswith(ROUTINE) else log.info
     duration = _ms(time.monotonic() - entry.begun)
     level("request", request_id=entry.request_id, route=route, duration_ms=duration, **entry.facts)
 

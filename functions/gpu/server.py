@@ -2,7 +2,7 @@
 
     Lifespan            loads the model and opens the ledger; exits with 3 and one line where it cannot
       Journal           request ids, `Penstock-Gpu: 1`, one log line a request
-        Starlette       the three routes
+        Starlette       three routes that take a ticket, and three that tell how the process is
 
 Run it with `--no-access-log`, since a ticket may come in the query, and with `--timeout-graceful-shutdown`,
 so that a stop does not wait for the longest stream.
@@ -15,11 +15,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from functions.gpu.chat import ChatCompletions
+from functions.gpu import chat, completions, embeddings
+from functions.gpu.endpoint import Endpoint
 from functions.gpu.engine import Engine
 from functions.gpu.health import Health
 from functions.gpu.journal import Journal
 from functions.gpu.lifespan import Lifespan
+from functions.gpu.metrics import Metrics
 from functions.gpu.process import Process
 from penstock.errors import ApiError, routing_error
 from penstock.ledger import Ledger
@@ -33,9 +35,12 @@ def create_app(
     process = Process(settings, engine, ledger)
     health = Health(process)
     routes = [
-        Route("/v1/chat/completions", ChatCompletions(process), methods=["POST"]),
+        Route("/v1/chat/completions", Endpoint(process, chat.read_chat, chat.PARAM), methods=["POST"]),
+        Route("/v1/completions", Endpoint(process, completions.read_completion, completions.PARAM), methods=["POST"]),
+        Route("/v1/embeddings", Endpoint(process, embeddings.read_embedding, embeddings.PARAM), methods=["POST"]),
         Route("/health", health.alive, methods=["GET"]),
         Route("/health/ready", health.ready, methods=["GET"]),
+        Route("/metrics", Metrics(process).scrape, methods=["GET"]),
     ]
     app = Starlette(routes=routes, exception_handlers={ApiError: _refuse, HTTPException: _refuse_http})
     app.router.redirect_slashes = False  # a redirect would repeat the query, and a ticket in it

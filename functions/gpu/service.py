@@ -5,6 +5,7 @@ engine and the ledger.
 """
 
 import asyncio
+import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
 from pathlib import Path
@@ -12,7 +13,15 @@ from pathlib import Path
 import structlog
 
 from functions.gpu.bookkeeper import Bookkeeper
-from functions.gpu.engine import Engine, load_engine
+from functions.gpu.engine import (
+    Engine,
+    EngineOptions,
+    Pooling,
+    PrefixCache,
+    Quantization,
+    load_engine,
+    resolve_model,
+)
 from functions.gpu.gate import Gate
 from functions.gpu.spool import Spool
 from functions.gpu.tenure import Tenure
@@ -24,6 +33,7 @@ from penstock.settings import GpuSettings
 from penstock.ticket import TicketKeys
 
 SHUTDOWN_GRACE_S = 10.0  # for running requests, and as much again for their settlements
+GIB = 1 << 30
 
 log = structlog.get_logger()
 
@@ -48,11 +58,17 @@ class Service:
         """Raises Unavailable where no request is taken."""
         if not self._open:
             raise stopping()
-        # Beside those that wait for the engine there are bodies that arrive and prompts that are tokenized.
-        if len(self._requests) >= 2 * self.settings.max_waiting:
+        # Beside those that run and those that wait for the engine there are bodies that arrive and prompts
+        # that are tokenized: as many as may wait.
+        if self.serving >= self.settings.max_running + 2 * self.settings.max_waiting:
             raise Unavailable("As many requests are being served as may.", code="queue_full")
         if self.bookkeeper.full:
             raise Unavailable("Too many settlements wait for the ledger.", code="ledger_unavailable")
+
+    @property
+    def serving(self) -> int:
+        """How many requests are being served."""
+        return len(self._requests)
 
     @contextmanager
     def request(self) -> Iterator[None]:
@@ -123,12 +139,27 @@ def stopping() -> Unavailable:
 
 
 def _load(settings: GpuSettings, model: ServedModel) -> Engine:
-    engine = load_engine(
-        Path(model.source),
+    began = time.perf_counter()
+    folder = resolve_model(model.source, model.revision, cache=settings.model_cache, offline=settings.offline)
+    resolved = time.perf_counter() - began
+    engine = load_engine(_options(folder, settings, model))
+    phases = {"source": resolved, **engine.load_seconds}
+    log.info("loaded", model=model.name, seconds={name: round(s, 3) for name, s in phases.items()})
+    return engine
+
+
+def _options(folder: Path, settings: GpuSettings, model: ServedModel) -> EngineOptions:
+    return EngineOptions(
+        folder,
         dtype=model.dtype,
         threads=settings.threads,
         context_length=model.context_length,
+        quantization=Quantization(model.quantization),
+        pooling=None if model.embeddings is None else Pooling(model.embeddings.pooling),
         queue_limit=settings.max_waiting,
+        max_running=settings.max_running,
+        step_tokens=settings.step_tokens,
+        stretch=settings.stretch,
+        kv_bytes=None if settings.kv_gib is None else int(settings.kv_gib * GIB),
+        prefix_cache=PrefixCache(settings.prefix_cache),
     )
-    log.info("loaded", model=model.name, seconds={name: round(s, 3) for name, s in engine.load_seconds.items()})
-    return engine

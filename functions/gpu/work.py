@@ -1,80 +1,73 @@
-"""What a request asks of the engine: its prompt in tokens, how to sample, and the true bound of its use."""
+"""What a request asks of the engine: its prompts in tokens, what is done with them, and the true bound of its use."""
 
+from array import array
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
+from typing import Protocol
 
-from functions.gpu.engine import Engine, InvalidPrompt, Sampling
-from penstock.errors import BadRequest
-from penstock.ledger import Bound, Lease
-from penstock.schemas import ChatRequest
+from functions.gpu.engine import Engine, Event, Prefilled, Sampling
+from penstock.ledger import Bound
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class Embedded:
+    """The embedding of one text: the last event of its prompt."""
+
+    index: int  # its place in the request
+    vector: "array[float]"
+
+
+Happening = Event | Embedded
+
+
+class Work(Protocol):
     """A request that fits the context and its lease."""
 
-    prompt: list[int]
+    @property
+    def bound(self) -> Bound:
+        """The most that it can use."""
+
+    @property
+    def results(self) -> int:
+        """How many events are a last one: of a choice, or of a text to embed."""
+
+    def events(self, engine: Engine, owner: str) -> AsyncGenerator[Happening, None]:
+        """Have the engine do it. Each prompt's Prefilled says that it was read; raises what the engine raises."""
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """Choices to one prompt or to several."""
+
+    prompts: Sequence[Sequence[int]]
     sampling: Sampling
     bound: Bound
 
+    @property
+    def results(self) -> int:
+        return len(self.prompts) * self.sampling.n
 
-async def prepare(engine: Engine, request: ChatRequest, lease: Lease) -> Work:
-    """The request's work. Raises BadRequest, with the numbers, where it cannot fit."""
-    messages = [{"role": message.role, "content": message.content} for message in request.messages]
-    try:
-        prompt = await engine.tokenize(messages)
-    except InvalidPrompt as error:
-        raise _not_accepted(error) from None
-    max_tokens = _max_tokens(request, len(prompt), engine.context_length)
-    bound = Bound(
-        tokens=len(prompt) + max_tokens,
-        nano=lease.price.most(len(prompt), max_tokens, engine.context_length),
-    )
-    if not bound.within(lease.bound):
-        raise _over_the_lease(bound, lease)
-    return Work(prompt, _sampling(request, max_tokens), bound)
+    async def events(self, engine: Engine, owner: str) -> AsyncGenerator[Happening, None]:
+        async with aclosing(engine.generate(self.prompts, self.sampling, owner=owner)) as events:
+            async for event in events:
+                yield event
 
 
-def _not_accepted(error: InvalidPrompt) -> BadRequest:
-    message = f"The model's chat template does not accept these messages: {error}."
-    return BadRequest(message, param="messages", code="invalid_prompt")
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """Embeddings of texts, which are read and of which nothing is written."""
 
+    prompts: Sequence[Sequence[int]]
+    dimensions: int | None
+    bound: Bound
 
-def _max_tokens(request: ChatRequest, prompt: int, context: int) -> int:
-    """The most tokens the answer may have: what was asked for, or what is left of the context."""
-    if prompt + 1 > context:
-        raise BadRequest(
-            f"This model's maximum context length is {context} tokens, but the messages are {prompt} "
-            "tokens, which leaves none for an answer. Please shorten the messages.",
-            param="messages",
-            code="context_length_exceeded",
-        )
-    if request.limit is None:
-        return context - prompt
-    if prompt + request.limit > context:
-        raise BadRequest(
-            f"This model's maximum context length is {context} tokens, but {prompt + request.limit} were "
-            f"requested: {prompt} in the messages and {request.limit} for the answer. Please shorten the "
-            f"messages, or ask for at most {context - prompt} tokens.",
-            param=request.limit_param,
-            code="context_length_exceeded",
-        )
-    return request.limit
+    @property
+    def results(self) -> int:
+        return len(self.prompts)
 
-
-def _over_the_lease(bound: Bound, lease: Lease) -> BadRequest:
-    return BadRequest(
-        f"The request needs {bound.tokens} tokens and up to {bound.nano} nano-dollars, but only "
-        f"{lease.bound.tokens} tokens and {lease.bound.nano} nano-dollars were reserved for it.",
-        param="messages",
-        code="reservation_exceeded",
-    )
-
-
-def _sampling(request: ChatRequest, max_tokens: int) -> Sampling:
-    return Sampling(
-        max_tokens=max_tokens,
-        temperature=1.0 if request.temperature is None else request.temperature,
-        top_p=1.0 if request.top_p is None else request.top_p,
-        seed=request.seed,
-        stop=request.stop,
-    )
+    async def events(self, engine: Engine, owner: str) -> AsyncGenerator[Happening, None]:
+        vectors = await engine.embed(self.prompts, dimensions=self.dimensions, owner=owner)
+        for index, (prompt, vector) in enumerate(zip(self.prompts, vectors, strict=True)):
+            yield Prefilled(index, len(prompt), 0)
+            yield Embedded(index, vector)

@@ -30,6 +30,8 @@ from tests.integration.gpu.unreliable import UnreliableLedger
 CONFIG = Path(__file__).parents[3] / "penstock.toml"
 TICKET_KEYS = "test:" + base64.b64encode(b"a secret of thirty-two bytes, ok").decode()
 CHAT = "/v1/chat/completions"
+COMPLETIONS = "/v1/completions"
+EMBEDDINGS = "/v1/embeddings"
 SINCE = 1  # so that a process may be started again on the ledger of an earlier one
 PATIENCE = 20.0  # seconds; conditions decide, this only ends a test that is broken
 
@@ -43,8 +45,23 @@ async def until(what: str, holds: Callable[[], Any]) -> None:
 
 
 def chat(text: str = "hi", **parameters: Any) -> dict[str, Any]:
-    """A request's body."""
+    """The body of a request for a chat completion."""
     return {"model": "demo", "messages": [{"role": "user", "content": text}], **parameters}
+
+
+def completion(prompt: Any = "hi", **parameters: Any) -> dict[str, Any]:
+    """The body of a request for a completion."""
+    return {"model": "demo", "prompt": prompt, **parameters}
+
+
+def embedding(text: Any = "hi", **parameters: Any) -> dict[str, Any]:
+    """The body of a request for embeddings."""
+    return {"model": "demo", "input": text, **parameters}
+
+
+def route_of(request: dict[str, Any]) -> str:
+    """Where a body belongs."""
+    return CHAT if "messages" in request else COMPLETIONS if "prompt" in request else EMBEDDINGS
 
 
 def events(text: str) -> list[Any]:
@@ -101,13 +118,13 @@ class Stand:
     async def post(self, request: dict[str, Any]) -> tuple[Lease, httpx2.Response]:
         """Reserve, and send the request with its ticket."""
         lease, body, headers = await self.prepare(request)
-        return lease, await self.http.post(CHAT, content=body, headers=headers)
+        return lease, await self.http.post(route_of(request), content=body, headers=headers)
 
     @asynccontextmanager
     async def stream(self, request: dict[str, Any]) -> AsyncIterator[tuple[Lease, httpx2.Response]]:
         """The same, with the response's body still to come."""
         lease, body, headers = await self.prepare({**request, "stream": True})
-        async with self.http.stream("POST", CHAT, content=body, headers=headers) as response:
+        async with self.http.stream("POST", route_of(request), content=body, headers=headers) as response:
             yield lease, response
 
     async def record(self, lease: Lease) -> UsageRecord | None:

@@ -101,8 +101,8 @@ async def test_what_was_asked_for_reaches_the_engine(tmp_path: Path) -> None:
             chat("hi", max_completion_tokens=2, temperature=0, top_p=0.5, seed=7, stop=["x", "y"])
         )
     assert plain.status_code == tuned.status_code == 200
-    assert engine.begun[0][1] == Sampling(max_tokens=1_024 - 5)
-    assert engine.begun[1][1] == Sampling(max_tokens=2, temperature=0, top_p=0.5, seed=7, stop=("x", "y"))
+    assert engine.begun[0].sampling == Sampling(max_tokens=1_024 - 5)
+    assert engine.begun[1].sampling == Sampling(max_tokens=2, temperature=0, top_p=0.5, seed=7, stop=("x", "y"))
     assert orjson.loads(tuned.content)["choices"][0]["finish_reason"] == "length"
 
 

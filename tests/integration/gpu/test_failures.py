@@ -52,7 +52,7 @@ async def test_an_engine_that_fails_after_tokens_of_a_whole_answer_is_an_error(t
 
 async def test_a_queue_that_turns_out_full_late_is_settled_with_nothing(tmp_path: Path) -> None:
     go = asyncio.Event()
-    async with standing(tmp_path, ScriptedEngine(go, QueueFull("full"))) as stand:
+    async with standing(tmp_path, ScriptedEngine(go, QueueFull(8, 8))) as stand:
         async with asyncio.TaskGroup() as group:
             answering = group.create_task(stand.post(chat()))
             await until("it is claimed", lambda: stand.ledger.count("claim"))

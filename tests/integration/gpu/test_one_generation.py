@@ -69,7 +69,7 @@ async def test_a_lease_that_is_closed_generates_nothing(tmp_path: Path) -> None:
 
 async def test_a_refused_request_has_used_its_ticket_up(tmp_path: Path) -> None:
     async with standing(tmp_path, ScriptedEngine("a")) as stand:
-        _, body, headers = await stand.prepare(chat(n=2))
+        _, body, headers = await stand.prepare(chat(tools=[{"type": "function"}]))
         first = await stand.http.post(CHAT, content=body, headers=headers)
         second = await stand.http.post(CHAT, content=body, headers=headers)
     assert (first.status_code, second.status_code) == (400, 409)

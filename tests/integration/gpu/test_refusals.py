@@ -13,7 +13,7 @@ import pytest
 from functions.gpu import body as body_module
 from functions.gpu.engine import EngineError, InvalidPrompt, QueueFull
 from tests.integration.gpu.scripted import ScriptedEngine
-from tests.integration.gpu.stand import CHAT, Stand, chat, standing, until
+from tests.integration.gpu.stand import CHAT, Stand, chat, completion, embedding, standing, until
 
 pytestmark = pytest.mark.anyio
 
@@ -189,7 +189,7 @@ async def test_the_longest_request_that_fits_is_served(tmp_path: Path) -> None:
         _, exactly = await stand.post(chat("x" * 1_000, max_tokens=21))
         _, one_left = await stand.post(chat("x" * 1_020))
     assert exactly.status_code == one_left.status_code == 200
-    assert [sampling.max_tokens for _, sampling in stand.engine.begun] == [21, 1]
+    assert [begun.sampling.max_tokens for begun in stand.engine.begun] == [21, 1]
 
 
 async def test_a_prompt_over_its_reservation_is_refused_with_the_numbers(tmp_path: Path) -> None:
@@ -216,26 +216,34 @@ async def test_messages_that_the_template_does_not_take_are_refused(tmp_path: Pa
     assert "roles must alternate" in error_of(response)["message"]
 
 
-async def test_a_full_queue_says_when_to_come_again_and_claims_nothing(tmp_path: Path) -> None:
-    async with standing(tmp_path, ScriptedEngine(refusal=QueueFull("full"))) as stand:
-        _, response = await stand.post(chat(stream=True))
+@pytest.mark.parametrize(("own", "status"), [(0, 503), (4, 503), (5, 429), (8, 429)])
+@pytest.mark.parametrize("route", [chat(stream=True), completion(), embedding()])
+async def test_a_full_queue_says_when_to_come_again_and_claims_nothing(
+    tmp_path: Path, route: dict[str, Any], own: int, status: int
+) -> None:
+    """It is the caller's own doing where most of what waits is theirs, and else nobody's."""
+    full = QueueFull(8, 8, own=own, retry_after_s=7)
+    async with standing(tmp_path, ScriptedEngine(refusal=full)) as stand:
+        _, response = await stand.post(route)
         await cost_nothing(stand)
         assert stand.ledger.count("claim") == 0
-    assert response.status_code == 503
-    assert int(response.headers["retry-after"]) > 0
-    assert error_of(response)["code"] == "queue_full"
+    assert response.status_code == status
+    assert response.headers["retry-after"] == "7"
+    error = error_of(response)
+    assert error["code"] == "queue_full"
+    assert error["type"] == ("rate_limit_error" if status == 429 else "server_error")
 
 
 async def test_a_bounded_number_of_requests_is_open_and_readiness_says_so(tmp_path: Path) -> None:
     go = asyncio.Event()
-    async with standing(tmp_path, ScriptedEngine(go, "done"), max_waiting=1) as stand:
+    async with standing(tmp_path, ScriptedEngine(go, "done"), max_waiting=1, max_running=1) as stand:
         async with asyncio.TaskGroup() as group:
-            open_ones = [group.create_task(stand.post(chat())) for _ in range(2)]
-            await until("both are claimed", lambda: stand.ledger.count("claim") == 2)
+            open_ones = [group.create_task(stand.post(chat())) for _ in range(3)]
+            await until("all are claimed", lambda: stand.ledger.count("claim") == 3)
             _, refused = await stand.post(chat())
             ready = await stand.http.get("/health/ready")
             go.set()
-        assert [task.result()[1].status_code for task in open_ones] == [200, 200]
+        assert [task.result()[1].status_code for task in open_ones] == [200, 200, 200]
         assert (await stand.http.get("/health/ready")).status_code == 200
     assert (refused.status_code, error_of(refused)["code"]) == (503, "queue_full")
     assert ready.status_code == 503
