@@ -47,6 +47,14 @@ class TokenText:
             return None if before is None and value < 0x80 else bytes([value])
         return None
 
+    def bytes_of(self, token: int) -> bytes:
+        """The bytes a token stands for inside a text: a special token's own text, nothing for an unknown id."""
+        name = self._backend.id_to_token(token)
+        if name is None or token in self._special:
+            return str(name or "").encode()
+        raw = self.raw(token, token)
+        return self.text(token, token).encode() if raw is None else raw
+
     def text(self, token: int, before: int | None) -> str:
         """The text of a token that is not bytes, behind the token `before`."""
         if before is None:

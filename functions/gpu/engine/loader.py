@@ -1,9 +1,11 @@
 """A folder of a transformers causal language model to a LoadedModel.
 
 Promises to read nothing but the folder: no network, no code from it, no pickled weights. Whatever is wrong
-with it becomes one ModelUnreadable of one line. Nothing is written to standard output or error.
+with it becomes one ModelUnreadable of one line. Nothing is written to standard output or error, and nothing
+here holds on to a model that was let go of.
 """
 
+import logging
 import time
 import warnings
 from collections.abc import Iterator
@@ -13,15 +15,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from functions.gpu.engine.detokenizer import TokenText
+from functions.gpu.engine.options import EngineOptions, Quantization
 from functions.gpu.engine.protocol import ModelUnreadable
+from functions.gpu.engine.quantization import quantize
+from functions.gpu.engine.rope import check_rope
+from functions.gpu.engine.weights import LOCAL, read_model
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 LINE = 200  # characters of a library's error message that are passed on; some list every model there is
-LOCAL = {"local_files_only": True, "trust_remote_code": False}
+NOISY = ("torchao", "torch.utils._pytree")  # what torchao logs when transformers imports it
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,35 +40,31 @@ class LoadedModel:
     vocabulary_size: int  # rows of the embedding: the token ids the model takes
     context_length: int
     end_ids: frozenset[int]
-    load_seconds: dict[str, float] = field(repr=False)
+    device: Any  # a torch.device
+    dtype: Any  # a torch.dtype: of the weights, or of what 8-bit weights stand for
+    load_seconds: dict[str, float] = field(repr=False)  # by phase
 
 
-def load(
-    folder: Path,
-    *,
-    dtype: str,
-    device: str | None = None,
-    threads: int | None = None,
-    context_length: int | None = None,
-) -> LoadedModel:
-    """Load a model for generation. Raises ModelUnreadable.
-
-    `dtype` is float32, bfloat16, float16, or auto: the weights' own on a GPU, float32 on the CPU.
-    `device` None is the GPU if there is one. `threads` bounds torch's threads, for the whole process.
-    `context_length` lowers the model's own, and stands in for one that its configuration does not state.
-    """
+def load(options: EngineOptions) -> LoadedModel:
+    """Load a model for generation. Raises ModelUnreadable."""
     _quiet()
-    if threads is not None:
-        torch.set_num_threads(threads)
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    folder, in_8_bits = options.folder, options.quantization is Quantization.INT8
     seconds: dict[str, float] = {}
     with _phase("config", folder, seconds):
+        if options.threads is not None:
+            torch.set_num_threads(options.threads)
+        device = _device(options.device)
+        dtype = _dtype(options.dtype, device)
         config = _read_config(folder)
-        length = _context_length(config, context_length)
+        length = _context_length(config, options.context_length)
+        check_rope(config, length)
     with _phase("tokenizer", folder, seconds):
         tokenizer = _read_tokenizer(folder)
     with _phase("weights", folder, seconds):
-        model = _read_weights(folder, config, _torch_dtype(dtype, device)).to(device)
+        model = read_model(folder, config, dtype, torch.device("cpu") if in_8_bits else device)
+    if in_8_bits:
+        with _phase("quantization", folder, seconds):
+            quantize(model, device)
     with _phase("first step", folder, seconds):
         vocabulary_size = _try_step(model)
     return LoadedModel(
@@ -72,6 +74,8 @@ def load(
         vocabulary_size=vocabulary_size,
         context_length=length,
         end_ids=_end_ids(model, tokenizer),
+        device=device,
+        dtype=model.dtype,
         load_seconds=seconds,
     )
 
@@ -80,6 +84,8 @@ def _quiet() -> None:
     """Our logs are JSON; a library's warnings and progress bars would break them."""
     transformers_logging.set_verbosity(transformers_logging.CRITICAL)
     transformers_logging.disable_progress_bar()
+    for name in NOISY:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 @contextmanager
@@ -91,7 +97,7 @@ def _phase(name: str, folder: Path, seconds: dict[str, float]) -> Iterator[None]
             warnings.simplefilter("ignore")
             yield
     except ModelUnreadable as error:
-        raise ModelUnreadable(f"{folder}: {error}") from None
+        raise ModelUnreadable(f"{folder}: {name}: {error}") from None
     except Exception as error:
         reason = str(error).strip().partition("\n")[0][:LINE]
         raise ModelUnreadable(f"{folder}: {name}: {reason or type(error).__name__}") from error
@@ -117,51 +123,34 @@ def _context_length(config: Any, wanted: int | None) -> int:
 def _read_tokenizer(folder: Path) -> Any:
     tokenizer = AutoTokenizer.from_pretrained(folder, **LOCAL)
     if not tokenizer.is_fast:
-        raise ModelUnreadable("tokenizer: needs one with a tokenizer.json")
+        raise ModelUnreadable("needs one with a tokenizer.json")
     tokenizer.backend_tokenizer.no_truncation()  # a prompt is refused, never cut
     tokenizer.backend_tokenizer.no_padding()
-    if tokenizer.chat_template is None:
-        raise ModelUnreadable("tokenizer: has no chat template")
-    tokenizer.apply_chat_template([{"role": "user", "content": "Hello"}], tokenize=False)
+    if tokenizer.chat_template is not None:  # base models and embedding models have none
+        tokenizer.apply_chat_template([{"role": "user", "content": "Hello"}], tokenize=False)
     return tokenizer
 
 
-def _torch_dtype(name: str, device: str) -> Any:
-    """`auto` is float32 on the CPU: exact, and at home on every processor.
+def _device(name: str | None) -> Any:
+    if name is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.device(name)
+    except RuntimeError:
+        raise ModelUnreadable(f"device {name!r} is none that torch knows") from None
+
+
+def _dtype(name: str, device: Any) -> Any:
+    """`auto` is the weights' own (None) on a GPU, and float32 on the CPU: exact, and at home on every processor.
 
     bfloat16 needs half the memory. It is faster for weights larger than the caches, where the processor has
     instructions for it, and slower elsewhere; so it is for the caller to choose.
     """
     if name == "auto":
-        return "auto" if device.startswith("cuda") else torch.float32
+        return torch.float32 if device.type == "cpu" else None
     if name not in DTYPES:
         raise ModelUnreadable(f"dtype {name!r} is none of auto, {', '.join(DTYPES)}")
     return DTYPES[name]
-
-
-def _read_weights(folder: Path, config: Any, dtype: Any) -> Any:
-    """The model, every one of whose weights came from the folder."""
-    model, report = AutoModelForCausalLM.from_pretrained(
-        folder,
-        config=config,
-        dtype=dtype,
-        use_safetensors=True,
-        ignore_mismatched_sizes=True,  # reported below, in a line of ours
-        output_loading_info=True,
-        **LOCAL,
-    )
-    if report["missing_keys"]:  # transformers would fill them with random numbers
-        raise ModelUnreadable(f"weights: {_some(report['missing_keys'])} missing")
-    if report["mismatched_keys"]:
-        names = {name for name, *_ in report["mismatched_keys"]}
-        raise ModelUnreadable(f"weights: {_some(names)} of another shape than the configuration says")
-    return model.eval()
-
-
-def _some(names: set[str]) -> str:
-    """The first of some weights' names, and how many more there are."""
-    first, *others = sorted(names)
-    return f"{first} and {len(others)} more are" if others else f"{first} is"
 
 
 @torch.inference_mode()

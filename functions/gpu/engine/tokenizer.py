@@ -3,7 +3,7 @@
 Promises that no content can forge a control token (fence.py), that contents with nothing of one in them are
 tokenized exactly as the template's author meant it, and that whatever the template refuses becomes an
 InvalidPrompt with the template's own words. Roles are checked here too, because some templates make control
-tokens out of them.
+tokens out of them. A model without a template reads plain texts only (text_tokenizer.py).
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,11 +23,14 @@ class ChatTokenizer:
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
-        self._template: str = tokenizer.get_chat_template()
+        self._has_template = tokenizer.chat_template is not None
+        self._template: str = tokenizer.get_chat_template() if self._has_template else ""
         self._controls = ControlTokens(tokenizer.backend_tokenizer, self._template)
 
     def encode(self, messages: Sequence[Mapping[str, str]]) -> list[int]:
         """The ids of a conversation, up to where the assistant's answer begins. Raises InvalidPrompt."""
+        if not self._has_template:
+            raise InvalidPrompt("this model has no chat template")
         if not messages:
             raise InvalidPrompt("there are no messages")
         roles = [self._role(message["role"]) for message in messages]

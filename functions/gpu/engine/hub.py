@@ -1,0 +1,113 @@
+"""A model's source to its folder: a folder is itself, and a repository of the hub is fetched once.
+
+Promises that a repository is one commit, whose files never change; that what is in the cache already, all of
+it, is used without asking the network; and that whatever goes wrong is one ModelUnreadable of one line. Light:
+imports no torch. The cache has huggingface_hub's own layout, so that every tool of the hub fills and reads
+the same one: https://huggingface.co/docs/huggingface_hub/guides/manage-cache. The hub's address and the token
+for what is not public are huggingface_hub's to know, from HF_ENDPOINT and HF_TOKEN.
+"""
+
+import re
+from pathlib import Path
+
+from huggingface_hub import constants, snapshot_download
+from huggingface_hub.errors import (
+    GatedRepoError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from huggingface_hub.utils import disable_progress_bars
+from huggingface_hub.utils import logging as hub_logging
+
+from functions.gpu.engine.checkpoint import weight_files
+from functions.gpu.engine.protocol import ModelUnreadable
+
+REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
+COMMIT = re.compile(r"[0-9a-f]{40}")
+WANTED = ["*.safetensors", "*.json", "*.jinja", "*.txt", "*.model"]
+# Folders hold other formats, and a consolidated file holds all of the weights a second time.
+UNWANTED = ["*/*", "consolidated*"]
+LINE = 200  # characters of a library's error message that are passed on
+
+
+def resolve(source: str, revision: str | None, *, cache: Path | None, offline: bool) -> Path:
+    """The folder of a model, all of whose weights are there. Raises ModelUnreadable.
+
+    `source` is a folder, or `organization/name` of a repository, whose `revision` is a commit. `cache` None is
+    the user's own. `offline` never asks the network. May take as long as a download does.
+    """
+    folder = Path(source)
+    if folder.is_dir():
+        return folder
+    _check_names(source, revision)
+    commit, cache = str(revision), cache or Path(constants.HF_HUB_CACHE)
+    hub_logging.set_verbosity(hub_logging.CRITICAL)  # our logs are JSON
+    disable_progress_bars()
+    if (snapshot := _cached(source, commit, cache)) is not None:
+        return snapshot
+    missing = f"{source} at {commit} is not, or not wholly, in {cache}"
+    remedy = f"fetch it with `hf download {source} --revision {commit} --cache-dir {cache}`"
+    if offline or constants.HF_HUB_OFFLINE:
+        raise ModelUnreadable(f"{missing}, and nothing is fetched offline: {remedy}")
+    try:
+        snapshot = _snapshot(source, commit, cache, offline=False)
+        weight_files(snapshot)
+    except ModelUnreadable as error:
+        raise ModelUnreadable(f"{source} at {commit}: {error}") from None
+    except LocalEntryNotFoundError as error:
+        reason = _reason(error.__cause__ or error)
+        raise ModelUnreadable(f"{missing}, and the hub gives nothing ({reason}): {remedy}") from error
+    except Exception as error:
+        raise ModelUnreadable(f"{source} at {commit}: {_reason(error)}") from error
+    return snapshot
+
+
+def _check_names(source: str, revision: str | None) -> None:
+    if REPOSITORY.fullmatch(source) is None:
+        raise ModelUnreadable(f"{source!r} is no folder, and no organization/name of a repository")
+    if revision is None or COMMIT.fullmatch(revision) is None:
+        raise ModelUnreadable(
+            f"{source}: the revision {revision!r} is no commit of 40 hexadecimal digits, "
+            "and a branch or a tag could bring other weights any day"
+        )
+
+
+def _cached(repository: str, commit: str, cache: Path) -> Path | None:
+    """What is in the cache, if it is whole.
+
+    Where a listing of the commit's files is cached too, huggingface_hub compares. Otherwise any folder would
+    do for it, even one with nothing but a configuration; so the weights are looked for here.
+    """
+    try:
+        snapshot = _snapshot(repository, commit, cache, offline=True)
+        weight_files(snapshot)
+    except (LocalEntryNotFoundError, ModelUnreadable):
+        return None
+    return snapshot if (snapshot / "config.json").exists() else None
+
+
+def _snapshot(repository: str, commit: str, cache: Path, *, offline: bool) -> Path:
+    return Path(
+        snapshot_download(
+            repository,
+            revision=commit,
+            cache_dir=cache,
+            allow_patterns=WANTED,
+            ignore_patterns=UNWANTED,
+            local_files_only=offline,
+        )
+    )
+
+
+def _reason(error: BaseException) -> str:
+    """One line for what the hub answered, with what to do about it where something can be done."""
+    match error:
+        case GatedRepoError():  # is a RepositoryNotFoundError as well
+            return "the repository is gated: accept its terms on the hub, and set HF_TOKEN to a token that may read it"
+        case RepositoryNotFoundError():
+            return "no such repository, or it is private and HF_TOKEN is no token that may read it"
+        case RevisionNotFoundError():
+            return "the repository has no such commit"
+    reason = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    return (reason or type(error).__name__)[:LINE]
