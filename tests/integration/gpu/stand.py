@@ -64,6 +64,13 @@ def route_of(request: dict[str, Any]) -> str:
     return CHAT if "messages" in request else COMPLETIONS if "prompt" in request else EMBEDDINGS
 
 
+def answers_of(request: dict[str, Any]) -> int:
+    """How many answers a body asks for, to all its prompts."""
+    prompt = request.get("prompt")
+    prompts = len(prompt) if isinstance(prompt, list) and isinstance(prompt[0], str | list) else 1
+    return prompts * int(request.get("n", 1))
+
+
 def events(text: str) -> list[Any]:
     """A stream's events, comments left out; `[DONE]` as text."""
     lines = [line.removeprefix("data: ").strip() for line in text.split("\n\n") if line.startswith("data: ")]
@@ -88,15 +95,15 @@ class Stand:
     settings: GpuSettings
     port: int
 
-    async def lease(self, *, prompt_bytes: int = 64, max_tokens: int | None = None) -> Lease:
-        """Reserve for one message."""
+    async def lease(self, *, prompt_bytes: int = 64, max_tokens: int | None = None, choices: int = 1) -> Lease:
+        """Reserve for one message, and for so many answers."""
         model = read_models(CONFIG).get("demo")
         assert model is not None
         outcome = await admit(
             self.ledger.as_ledger(),
             self.caller,
             model,
-            Demand(prompt_bytes=prompt_bytes, messages=1, max_tokens=max_tokens),
+            Demand(prompt_bytes=prompt_bytes, messages=1, max_tokens=max_tokens, choices=choices),
             request_id=new_request_id(),
             now=now_ms(),
             claim_within_s=60,
@@ -112,7 +119,7 @@ class Stand:
     async def prepare(self, request: dict[str, Any]) -> tuple[Lease, bytes, dict[str, str]]:
         """A lease, a body and the headers to post it with."""
         body = orjson.dumps(request)
-        lease = await self.lease(prompt_bytes=len(body))
+        lease = await self.lease(prompt_bytes=len(body), choices=answers_of(request))
         return lease, body, {"Penstock-Ticket": self.ticket(lease, body)}
 
     async def post(self, request: dict[str, Any]) -> tuple[Lease, httpx2.Response]:

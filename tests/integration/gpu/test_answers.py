@@ -1,16 +1,30 @@
 """An answer: whole and streamed, as OpenAI's client reads it, and booked as it says."""
 
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from functions.gpu.engine import Sampling
-from tests.integration.gpu.scripted import ScriptedEngine
+from functions.gpu.engine import GrammarKind, GrammarSpec, Sampling
+from tests.integration.gpu.scripted import ScriptedEngine, ScriptedGrammar
 from tests.integration.gpu.stand import chat, events, standing, text_of
 
 pytestmark = pytest.mark.anyio
+
+EXTENSIONS: dict[str, Any] = {
+    "max_tokens": 9,
+    "presence_penalty": 0.5,
+    "frequency_penalty": -0.5,
+    "logit_bias": {"5": -3.5},
+    "top_k": 4,
+    "min_p": 0.25,
+    "repetition_penalty": 1.5,
+    "min_tokens": 2,
+    "ignore_eos": True,
+    "stop_token_ids": [2, 3],
+}
 
 
 async def test_a_whole_answer_is_booked_as_it_says(tmp_path: Path) -> None:
@@ -100,9 +114,14 @@ async def test_what_was_asked_for_reaches_the_engine(tmp_path: Path) -> None:
         _, tuned = await stand.post(
             chat("hi", max_completion_tokens=2, temperature=0, top_p=0.5, seed=7, stop=["x", "y"])
         )
-    assert plain.status_code == tuned.status_code == 200
+        _, extended = await stand.post(chat("hi", **EXTENSIONS, structured_outputs={"choice": ["yes", "no"]}))
+    assert plain.status_code == tuned.status_code == extended.status_code == 200
     assert engine.begun[0].sampling == Sampling(max_tokens=1_024 - 5)
     assert engine.begun[1].sampling == Sampling(max_tokens=2, temperature=0, top_p=0.5, seed=7, stop=("x", "y"))
+    assert engine.begun[2].sampling == Sampling(
+        grammar=ScriptedGrammar(GrammarSpec(GrammarKind.CHOICE, '["yes","no"]')),
+        **{**EXTENSIONS, "logit_bias": {5: -3.5}, "stop_token_ids": frozenset({2, 3})},
+    )
     assert orjson.loads(tuned.content)["choices"][0]["finish_reason"] == "length"
 
 

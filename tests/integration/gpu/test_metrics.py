@@ -84,7 +84,7 @@ async def test_names_follow_prometheuss_rules(tmp_path: Path) -> None:
         strict = await stand.http.get("/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"})
     assert plain.headers["content-type"].startswith("text/plain; version=0.0.4")
     assert strict.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
-    families = list(openmetrics(strict.text))
+    families = list(openmetrics(strict.text))  # type: ignore[no-untyped-call]
     assert samples(families) == samples(list(prometheus(plain.text)))
     assert all(family.name.startswith("penstock_") and family.documentation for family in families)
 

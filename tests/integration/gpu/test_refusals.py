@@ -11,9 +11,19 @@ import orjson
 import pytest
 
 from functions.gpu import body as body_module
-from functions.gpu.engine import EngineError, InvalidPrompt, QueueFull
+from functions.gpu.engine import EngineError, InvalidGrammar, InvalidPrompt, PromptTooLong, QueueFull
 from tests.integration.gpu.scripted import ScriptedEngine
-from tests.integration.gpu.stand import CHAT, Stand, chat, completion, embedding, standing, until
+from tests.integration.gpu.stand import (
+    CHAT,
+    COMPLETIONS,
+    EMBEDDINGS,
+    Stand,
+    chat,
+    completion,
+    embedding,
+    standing,
+    until,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -157,6 +167,16 @@ async def test_a_body_that_does_not_come_is_not_waited_for_forever(
         (chat("x" * 1_022), "messages", "context_length_exceeded"),
         (chat("x" * 1_000, max_tokens=22), "max_tokens", "context_length_exceeded"),
         (chat("x" * 1_000, max_completion_tokens=22), "max_completion_tokens", "context_length_exceeded"),
+        (completion("x" * 1_025, max_tokens=0, echo=True), "prompt", "context_length_exceeded"),
+        (completion(["a", "x" * 1_003], max_tokens=22), "prompt", "context_length_exceeded"),
+        (embedding(["a", "x" * 1_025]), "input", "context_length_exceeded"),
+        (chat(min_tokens=1_020), "min_tokens", "context_length_exceeded"),
+        (chat(logit_bias={"255": 1, "256": 1}), "logit_bias", "invalid_token_id"),
+        (chat(stop_token_ids=[7, 256]), "stop_token_ids", "invalid_token_id"),
+        (completion([[1], [7, 256]]), "prompt", "invalid_token_id"),
+        (embedding([7, 256]), "input", "invalid_token_id"),
+        (completion(["a", ""]), "prompt", "invalid_prompt"),
+        (embedding("ab", dimensions=5), "dimensions", "invalid_value"),
     ],
 )
 async def test_a_bad_request_is_named_and_costs_nothing(
@@ -168,9 +188,72 @@ async def test_a_bad_request_is_named_and_costs_nothing(
     assert response.status_code == 400
     error = error_of(response)
     assert (error["param"], error["code"]) == (param, code)
-    if code == "context_length_exceeded":
+    if code == "context_length_exceeded" and param != "min_tokens":
         assert "1024" in error["message"]
-        assert ("1025" if param == "messages" else "1003") in error["message"]  # the prompt's own
+        assert any(length in error["message"] for length in ("1025", "1003"))  # the prompt's own
+    if code == "invalid_token_id":
+        assert "256" in error["message"]
+        assert "255" in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "param"),
+    [
+        (
+            {"response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "x"}}}},
+            "response_format.json_schema.schema",
+        ),
+        ({"structured_outputs": {"regex": "("}}, "structured_outputs.regex"),
+    ],
+)
+async def test_a_form_that_no_answer_can_be_held_to_is_named(tmp_path: Path, asked: dict[str, Any], param: str) -> None:
+    engine = ScriptedEngine("no")
+    engine.compiling = InvalidGrammar("there is no such type")
+    async with standing(tmp_path, engine) as stand:
+        _, response = await stand.post(chat(**asked))
+        await cost_nothing(stand)
+    assert response.status_code == 400
+    error = error_of(response)
+    assert (error["param"], error["code"]) == (param, "invalid_schema")
+    assert "there is no such type" in error["message"]
+
+
+async def test_a_model_without_embeddings_gives_none(tmp_path: Path) -> None:
+    engine = ScriptedEngine()
+    engine.embedding_size = None
+    async with standing(tmp_path, engine) as stand:
+        _, response = await stand.post(embedding())
+        await cost_nothing(stand)
+    assert response.status_code == 400
+    assert error_of(response)["code"] == "unsupported_model"
+
+
+@pytest.mark.parametrize(
+    ("request_", "param"), [(chat(), "messages"), (completion(), "prompt"), (embedding(), "input")]
+)
+async def test_what_the_memory_does_not_hold_is_refused_with_the_numbers(
+    tmp_path: Path, request_: dict[str, Any], param: str
+) -> None:
+    engine = ScriptedEngine(refusal=PromptTooLong(100, 28, 64))
+    async with standing(tmp_path, engine) as stand:
+        _, response = await stand.post(request_)
+        await cost_nothing(stand)
+    assert response.status_code == 400
+    error = error_of(response)
+    assert (error["param"], error["code"]) == (param, "context_length_exceeded")
+    assert [number for number in ("100", "28", "128", "64") if number not in error["message"]] == []
+
+
+@pytest.mark.parametrize(("request_", "path"), [(chat(), COMPLETIONS), (completion(), EMBEDDINGS), (embedding(), CHAT)])
+async def test_a_ticket_for_one_route_does_nothing_on_another(
+    tmp_path: Path, request_: dict[str, Any], path: str
+) -> None:
+    """What was reserved for the one need not cover the other."""
+    async with standing(tmp_path, ScriptedEngine("no")) as stand:
+        _, body, headers = await stand.prepare(request_)
+        response = await stand.http.post(path, content=body, headers=headers)
+        await cost_nothing(stand)
+    assert response.status_code == 400
 
 
 async def test_a_body_that_is_no_json_is_refused_after_its_ticket_held(tmp_path: Path) -> None:
@@ -263,6 +346,9 @@ async def test_an_engine_that_cannot_tokenize_is_our_fault(tmp_path: Path) -> No
     ("method", "path", "status"),
     [
         ("GET", CHAT, 405),
+        ("GET", COMPLETIONS, 405),
+        ("GET", EMBEDDINGS, 405),
+        ("POST", "/metrics", 405),
         ("DELETE", "/health", 405),
         ("POST", "/v1/models", 404),
         ("POST", f"{CHAT}/", 404),

@@ -60,7 +60,7 @@ def test_a_whole_answer() -> None:
 
 def test_an_echo_comes_before_every_choice_of_its_prompt() -> None:
     answer = answer_to("one", "two", n=2)
-    events = [Prefilled(1, 3, 0), Delta("c", 1, 2), Prefilled(0, 3, 0)]
+    events: list[Happening] = [Prefilled(1, 3, 0), Delta("c", 1, 2), Prefilled(0, 3, 0)]
     choices = whole(answer, *events, *(Finished(FinishReason.STOP, 1, index) for index in range(4)))
     assert [one["text"] for one in choices] == ["one", "one", "twoc", "two"]
     streamed = answer_to("one", "two", n=2, stream=True).chunks(Prefilled(1, 3, 0)).decode()
@@ -68,7 +68,7 @@ def test_an_echo_comes_before_every_choice_of_its_prompt() -> None:
 
 
 def test_probabilities_are_four_lists() -> None:
-    events = [
+    events: list[Happening] = [
         Delta("Hi", 1, 0, (token(b"Hi", x=-2.0),)),
         Delta(" you", 2, 0, (token(b" you", x=-3.0),)),
         Finished(FinishReason.LENGTH, 2),
@@ -99,7 +99,7 @@ def test_without_alternatives_there_is_no_list_of_them() -> None:
 
 def test_an_echo_with_probabilities_begins_with_null() -> None:
     prompt = (token(b"h", None), token(b"i", x=-2.0))
-    events = [Prefilled(0, 2, 0, prompt), Delta("!", 1, 0, (token(b"!", x=-1.0),)), END]
+    events: list[Happening] = [Prefilled(0, 2, 0, prompt), Delta("!", 1, 0, (token(b"!", x=-1.0),)), END]
     (one,) = whole(answer_to("hi", logprobs=1), *events)
     assert one["text"] == "hi!"
     assert one["logprobs"] == {
@@ -112,7 +112,7 @@ def test_an_echo_with_probabilities_begins_with_null() -> None:
 
 def test_a_prompt_alone_is_echoed_with_its_probabilities() -> None:
     prompt = (token(b"h", None), token(b"i"))
-    events = [Prefilled(0, 2, 0, prompt), Finished(FinishReason.LENGTH, 0)]
+    events: list[Happening] = [Prefilled(0, 2, 0, prompt), Finished(FinishReason.LENGTH, 0)]
     (one,) = whole(answer_to("hi", logprobs=0, max_tokens=0), *events)
     assert (one["text"], one["finish_reason"]) == ("hi", "length")
     assert one["logprobs"]["tokens"] == ["h", "i"]
