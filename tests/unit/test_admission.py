@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from penstock.admission import Demand, NoPrice, admit, bound_of, new_request_id
 from penstock.ledger import Account, Caller, Key, Lease, Reserved, Usage
 from penstock.ledger.records import MOST
-from penstock.models import ServedModel
+from penstock.models import TEXT_TOKENS, ServedModel
 from penstock.prices import Price
 
 NOW = 1_790_000_000_000  # 2026-09-21
@@ -34,45 +34,94 @@ models = st.builds(
     st.integers(0, 600),
     st.integers(1, 64),
 )
-nano = st.integers(0, 1_000_000_000)  # a million dollars per million tokens
+nano = st.integers(0, 1_000_000)  # a thousand dollars per million tokens, the most that a table may say
 prices = st.builds(Price, st.just("v"), nano, nano, nano)
-demands = st.builds(
+limits = st.none() | st.integers(0, 8_192) | st.integers(0, 2**31)
+choices = st.integers(1, 8)
+texts = st.builds(
     Demand,
-    prompt_bytes=st.integers(0, 8_192) | st.integers(0, 2**40),
-    messages=st.integers(1, 64),
-    max_tokens=st.none() | st.integers(1, 8_192) | st.integers(1, 2**40),
+    prompt_bytes=st.integers(0, 8_192) | st.integers(0, 2**26),
+    messages=st.integers(0, 64),
+    max_tokens=limits,
+    choices=choices,
 )
+tokens = st.builds(
+    Demand,
+    prompt_bytes=st.just(0),
+    messages=st.just(0),
+    max_tokens=limits,
+    choices=choices,
+    prompt_tokens=st.integers(1, 8_192) | st.integers(1, 10_000_000),
+)
+demands = texts | tokens
 
 
-@given(models, prices, demands, st.data())
-def test_the_bound_covers_every_usage_the_engine_can_produce(
-    model: ServedModel, price: Price, demand: Demand, data: st.DataObject
-) -> None:
-    bound = bound_of(model, price, demand)
+def most_of(model: ServedModel, demand: Demand) -> tuple[int, int]:
+    """The most tokens that the demand's prompt can have, and each of its choices.
+
+    A token of a text is at least a byte; a template is around a conversation, an end or two around another text.
+    """
     template = model.template_tokens + demand.messages * model.template_tokens_per_message
-    # A token of the prompt is at least a byte, or part of the template; a prompt over the context is refused.
-    prompt = data.draw(st.integers(0, min(demand.prompt_bytes + template, model.context_length)), "prompt")
-    room = model.context_length - prompt
-    completion = data.draw(st.integers(0, min(demand.max_tokens or room, room)), "completion")
-    usage = Usage(prompt, data.draw(st.integers(0, prompt), "cached"), completion)
-    assert usage.total_tokens <= bound.tokens
-    assert usage.cost(price) <= bound.nano
+    prompt = demand.prompt_bytes + (template if demand.messages else TEXT_TOKENS)
+    if demand.prompt_tokens is not None:
+        prompt = demand.prompt_tokens
+    completion = model.context_length if demand.max_tokens is None else demand.max_tokens
+    return min(prompt, model.context_length), min(completion, model.context_length)
+
+
+@given(models, prices, st.lists(demands, min_size=1, max_size=4), st.data())
+def test_the_bound_covers_every_usage_the_engine_can_produce(
+    model: ServedModel, price: Price, asked: list[Demand], data: st.DataObject
+) -> None:
+    used = Usage(0, 0, 0)
+    for demand in asked:
+        prompt, completion = most_of(model, demand)
+        read = data.draw(st.integers(0, prompt), "prompt")  # over the context it is refused
+        of_each = st.integers(0, min(completion, model.context_length - read))
+        written = data.draw(st.lists(of_each, min_size=demand.choices, max_size=demand.choices), "completions")
+        cached = data.draw(st.integers(0, read), "cached")
+        used = Usage(
+            used.prompt_tokens + read, used.cached_prompt_tokens + cached, used.completion_tokens + sum(written)
+        )
+    bound = bound_of(model, price, *asked)
+    assert used.total_tokens <= bound.tokens
+    assert used.cost(price) <= bound.nano
 
 
 @given(models, prices, demands)
-def test_the_bound_is_within_the_context_and_reached(model: ServedModel, price: Price, demand: Demand) -> None:
+def test_the_bound_is_reached(model: ServedModel, price: Price, demand: Demand) -> None:
     """No larger than the dearest request that the demand allows: a bound that refuses nobody for nothing."""
     bound = bound_of(model, price, demand)
-    prompt = model.prompt_bound(demand.prompt_bytes, demand.messages)
-    completion = min(demand.max_tokens or model.context_length, model.context_length)
+    prompt, completion = most_of(model, demand)
     dearest = max(price.prompt, price.cached_prompt)
     splits = [
         (prompt, min(completion, model.context_length - prompt)),
         (min(prompt, model.context_length - completion), completion),
     ]
-    assert bound.nano == max(p * dearest + c * price.completion for p, c in splits)
-    assert bound.tokens == min(prompt + completion, model.context_length) <= model.context_length
-    assert bound.nano <= MOST
+    assert bound.nano == max(p * dearest + demand.choices * c * price.completion for p, c in splits)
+    assert bound.tokens == max(p + demand.choices * c for p, c in splits)
+    if demand.choices == 1:
+        assert bound.tokens == min(prompt + completion, model.context_length)
+
+
+def test_the_largest_request_of_the_dearest_model_is_a_bound() -> None:
+    """128 answers over the longest context that a table may say, at its highest price."""
+    price = {"effective": "2026-01-01", "prompt": 1_000, "cached_prompt": 1_000, "completion": 1_000}
+    model = ServedModel.model_validate({"name": "m", "source": "x", "context_length": 10_000_000, "prices": [price]})
+    demand = Demand(64 << 20, 0, None, 2)
+    assert bound_of(model, model.prices[0].price(), *[demand] * 64).nano <= MOST
+
+
+def test_several_prompts_are_bounded_by_their_sum() -> None:
+    model, price = demo("2026-01-01"), Price("v", 100, 50, 200)
+    bound = bound_of(model, price, Demand(10, 0, 5, 2), Demand(0, 0, 5, 2, prompt_tokens=7))
+    assert bound.tokens == (10 + TEXT_TOKENS + 2 * 5) + (7 + 2 * 5)
+    assert bound.nano == (17 + TEXT_TOKENS) * 100 + 4 * 5 * 200
+
+
+def test_an_embedding_is_bounded_by_its_prompt() -> None:
+    bound = bound_of(demo("2026-01-01"), Price("v", 100, 50, 200), Demand(0, 0, 0, prompt_tokens=7))
+    assert (bound.tokens, bound.nano) == (7, 700)
 
 
 def test_a_small_demand_reserves_little() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.models import ConfigError, ModelTable, ServedModel, read_models
+from penstock.models import TEXT_TOKENS, ConfigError, Embeddings, ModelTable, ServedModel, read_models
 from penstock.prices import Price
 
 DEMO = """
@@ -59,7 +59,7 @@ def test_a_model_answers_to_its_name_and_aliases(file: Path) -> None:
 
 
 def test_the_models_keep_the_files_order(file: Path) -> None:
-    table = read(file, "\n".join(f'[models.{name}]\nsource = "x/y"\ncontext_length = 16\n{PRICE}' for name in "cab"))
+    table = read(file, "\n".join(f'[models.{name}]\nsource = "./x/y"\ncontext_length = 16\n{PRICE}' for name in "cab"))
     assert [model.name for model in table.models] == ["c", "a", "b"]
 
 
@@ -99,6 +99,47 @@ def test_the_prompts_bound_covers_the_bytes_and_the_template_within_the_context(
     assert bound == demo.context_length or bound == prompt + overhead <= demo.context_length
 
 
+def test_a_plain_text_has_no_template() -> None:
+    demo = ServedModel.model_validate(
+        {"name": "demo", "source": "x", "context_length": 64, "prices": tomllib.loads(PRICE)["prices"]}
+    )
+    assert [demo.prompt_bound(size, 0) for size in (0, 10, 100)] == [TEXT_TOKENS, 10 + TEXT_TOKENS, 64]
+
+
+def test_what_a_model_serves(file: Path) -> None:
+    demo = read(file, DEMO).get("demo")
+    assert demo is not None
+    assert (demo.chat, demo.completions, demo.embeddings, demo.quantization) == (True, True, None, "none")
+    says = (
+        'chat = false\ncompletions = false\nquantization = "int8"\nembeddings = { pooling = "mean", dimensions = [64] }'
+    )
+    embeds = read(file, DEMO.replace("context_length", f"{says}\ncontext_length")).get("demo")
+    assert embeds is not None
+    assert (embeds.chat, embeds.completions, embeds.quantization) == (False, False, "int8")
+    assert embeds.embeddings == Embeddings(pooling="mean", dimensions=(64,))
+
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+def test_a_repository_of_the_hub_is_served_at_one_commit(file: Path) -> None:
+    hub = DEMO.replace('source = "weights"', 'source = "acme/large"')
+    assert "models.demo.revision: missing; 'acme/large' is no folder here" in refused(file, hub)
+    pinned = read(file, hub.replace("context_length", f'revision = "{COMMIT}"\ncontext_length')).get("demo")
+    assert pinned is not None
+    assert (pinned.source, pinned.revision) == ("acme/large", COMMIT)
+    (file.parent / "acme" / "large").mkdir(parents=True)
+    assert read(file, hub).get("demo") is not None
+
+
+@pytest.mark.parametrize("source", ["./acme/large", "../acme/large", "/acme/large", "a/b/c"])
+def test_a_folder_may_be_elsewhere(file: Path, source: str) -> None:
+    """The edge reads the table where no weights are."""
+    demo = read(file, DEMO.replace("weights", source)).get("demo")
+    assert demo is not None
+    assert demo.source == source
+
+
 # -- what is refused
 
 
@@ -112,6 +153,22 @@ def test_the_prompts_bound_covers_the_bytes_and_the_template_within_the_context(
         ('source = "weights"', 'source = "weights"\nquantized = true', "models.demo.quantized: Extra inputs"),
         ('source = "weights"', 'source = "weights"\ndtype = "int3"', "models.demo.dtype: "),
         ('source = "weights"', 'source = "weights"\nname = "other"', "models.demo: "),
+        ('source = "weights"', 'source = "weights"\nrevision = "main"', "models.demo.revision: "),
+        ('source = "weights"', f'source = "weights"\nrevision = "{"A" * 40}"', "models.demo.revision: "),
+        ('source = "weights"', 'source = "weights"\nquantization = "int4"', "models.demo.quantization: "),
+        ('source = "weights"', 'source = "weights"\nembeddings = true', "models.demo.embeddings: "),
+        ('source = "weights"', 'source = "weights"\nembeddings = {}', "models.demo.embeddings.pooling: Field"),
+        (
+            'source = "weights"',
+            'source = "weights"\nembeddings = { pooling = "mean", dimensions = [0] }',
+            "models.demo.embeddings.dimensions.0: ",
+        ),
+        (
+            'source = "weights"',
+            'source = "weights"\nchat = false\ncompletions = false',
+            "models.demo: Value error, serves nothing",
+        ),
+        ("prompt = 0.2,", "prompt = 1001,", "models.demo.prices.0.prompt: "),
         ('["penstock-demo"]', '["ok", "with space"]', "models.demo.aliases.1: "),
         ('["penstock-demo"]', '"penstock-demo"', "models.demo.aliases: "),
         ('["penstock-demo"]', '["demo"]', "the model name 'demo' stands twice"),

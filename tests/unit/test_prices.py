@@ -1,5 +1,6 @@
 """Prices: exact costs, upper bounds that hold, and amounts as people write them."""
 
+from dataclasses import dataclass
 from decimal import Decimal
 
 import pytest
@@ -10,17 +11,27 @@ from penstock.prices import NANO, Price, dollars, nano_of, nano_per_token
 
 per_token = st.integers(0, 10**6)
 prices = st.builds(Price, st.just("v1"), per_token, per_token, per_token)
-counts = st.integers(0, 10_000)
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """The most of a request: of its prompt, of each choice, and of both together."""
+
+    prompt: int
+    completion: int
+    context: int
+    choices: int
+
+    def most(self, price: Price) -> int:
+        """The most that it costs."""
+        return price.most(self.prompt, self.completion, self.context, choices=self.choices)
 
 
 @st.composite
-def bounded_usages(draw: st.DrawFn) -> tuple[int, int, int, int, int, int]:
-    """A usage within bounds: prompt, cached, completion; and the bounds: prompt, completion, context."""
-    context = draw(st.integers(1, 10_000))
-    most_prompt, most_completion = draw(counts.filter(lambda n: n <= context)), draw(counts)
-    prompt = draw(st.integers(0, most_prompt))
-    completion = draw(st.integers(0, min(most_completion, context - prompt)))
-    return prompt, draw(st.integers(0, prompt)), completion, most_prompt, most_completion, context
+def bounds(draw: st.DrawFn, largest: int = 10_000) -> Bounds:
+    """Any bounds of a prompt within the context."""
+    context = draw(st.integers(1, largest))
+    return Bounds(draw(st.integers(0, context)), draw(st.integers(0, 2 * largest)), context, draw(st.integers(1, 8)))
 
 
 def test_a_cost_counts_cached_tokens_at_their_own_price() -> None:
@@ -29,25 +40,29 @@ def test_a_cost_counts_cached_tokens_at_their_own_price() -> None:
     assert price.cost(0, 0, 0) == 0
 
 
-@given(prices, bounded_usages())
-def test_no_usage_within_the_bounds_costs_more_than_the_most(
-    price: Price, usage: tuple[int, int, int, int, int, int]
-) -> None:
-    prompt, cached, completion, *bounds = usage
-    assert price.cost(prompt, cached, completion) <= price.most(*bounds)
+@given(prices, bounds(), st.data())
+def test_no_usage_within_the_bounds_costs_more_than_the_most(price: Price, most: Bounds, data: st.DataObject) -> None:
+    prompt = data.draw(st.integers(0, most.prompt), "prompt")
+    of_each = st.integers(0, min(most.completion, most.context - prompt))
+    completions = data.draw(st.lists(of_each, min_size=most.choices, max_size=most.choices), "completions")
+    assert price.cost(prompt, data.draw(st.integers(0, prompt), "cached"), sum(completions)) <= most.most(price)
 
 
-@given(prices, bounded_usages())
-def test_the_most_is_not_more_than_the_dearest_usage(price: Price, usage: tuple[int, int, int, int, int, int]) -> None:
-    *_, most_prompt, most_completion, context = usage
+@given(prices, bounds(largest=60))
+def test_the_most_is_the_dearest_usage(price: Price, most: Bounds) -> None:
+    """Of every split of the context between the prompt and choices that are all as long as they may be."""
     dearest = max(price.prompt, price.cached_prompt)
-    corners = (
-        (most_prompt, min(most_completion, context - most_prompt)),
-        (min(most_prompt, max(context - most_completion, 0)), min(most_completion, context)),
+    assert most.most(price) == max(
+        prompt * dearest + most.choices * min(most.completion, most.context - prompt) * price.completion
+        for prompt in range(most.prompt + 1)
     )
-    assert price.most(most_prompt, most_completion, context) == max(
-        prompt * dearest + completion * price.completion for prompt, completion in corners
-    )
+
+
+def test_many_choices_make_a_short_prompt_the_dearest() -> None:
+    """Of a context of 10 tokens, a prompt of 8 leaves 2 to each choice, and one of 4 leaves 6."""
+    price = Price("v1", prompt=40, cached_prompt=10, completion=30)
+    assert price.most(8, 6, 10) == 8 * 40 + 2 * 30
+    assert price.most(8, 6, 10, choices=2) == 4 * 40 + 2 * 6 * 30
 
 
 @pytest.mark.parametrize(("written", "nano"), [("1", 1_000), ("0.001", 1), ("0", 0), ("2.5", 2_500)])

@@ -74,6 +74,15 @@ def test_what_is_missing_is_named(
         (GpuSettings, "PENSTOCK_CHECKPOINT_TOKENS", "0"),
         (GpuSettings, "PENSTOCK_THREADS", "c2hvcnRzZWNyZXQ="),
         (GpuSettings, "PENSTOCK_LEASE_S", "inf"),
+        (GpuSettings, "PENSTOCK_MAX_RUNNING", "0"),
+        (GpuSettings, "PENSTOCK_STEP_TOKENS", "many"),
+        (GpuSettings, "PENSTOCK_STRETCH", "1"),
+        (GpuSettings, "PENSTOCK_STRETCH", "inf"),
+        (GpuSettings, "PENSTOCK_KV_GIB", "0"),
+        (GpuSettings, "PENSTOCK_KV_GIB", "nan"),
+        (GpuSettings, "PENSTOCK_PREFIX_CACHE", "everybody"),
+        (GpuSettings, "PENSTOCK_OFFLINE", "perhaps"),
+        (GpuSettings, "PENSTOCK_METRICS_TOKEN", "c2hvcnRzZWNyZXQ"),
         (EdgeSettings, "PENSTOCK_GPU_URL", "127.0.0.1:9000"),
         (EdgeSettings, "PENSTOCK_GPU_URL", "http://"),
         (EdgeSettings, "PENSTOCK_LEDGER_URL", "postgres://user:c2hvcnRzZWNyZXQ@place"),
@@ -98,6 +107,14 @@ def test_what_is_wrong_is_named_in_one_line_that_does_not_show_it(
 def test_a_lease_must_outlast_two_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
     set_all(monkeypatch, {**GPU, "PENSTOCK_LEASE_S": "39", "PENSTOCK_CHECKPOINT_EVERY_S": "20"})
     with pytest.raises(ConfigError, match=r"^PENSTOCK_LEASE_S must be at least twice PENSTOCK_CHECKPOINT_EVERY_S$"):
+        read_settings(GpuSettings)
+
+
+def test_a_step_has_a_token_of_each_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_all(monkeypatch, {**GPU, "PENSTOCK_STEP_TOKENS": "64", "PENSTOCK_MAX_RUNNING": "64"})
+    assert read_settings(GpuSettings).step_tokens == 64
+    monkeypatch.setenv("PENSTOCK_MAX_RUNNING", "65")
+    with pytest.raises(ConfigError, match=r"^PENSTOCK_STEP_TOKENS must be at least PENSTOCK_MAX_RUNNING"):
         read_settings(GpuSettings)
 
 

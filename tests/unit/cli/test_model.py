@@ -63,6 +63,18 @@ def test_a_long_template_widens_the_bound(tmp_path: Path) -> None:
     assert choose(str(folder), ModelTable([])).model.template_tokens == 2000
 
 
+def test_a_model_chats_if_it_has_a_template(tmp_path: Path) -> None:
+    folder = model_folder(tmp_path / "m", {"max_position_embeddings": 128})
+    assert not choose(str(folder), ModelTable([])).model.chat
+    for config in ({}, {"chat_template": None}):
+        (folder / "tokenizer_config.json").write_text(json.dumps(config))
+        assert not choose(str(folder), ModelTable([])).model.chat
+    (folder / "tokenizer_config.json").write_text(json.dumps({"chat_template": "{{ messages }}"}))
+    choice = choose(str(folder), ModelTable([]))
+    assert choice.model.chat
+    assert choice.model.completions
+
+
 @pytest.mark.parametrize(
     ("config", "said"),
     [
@@ -104,9 +116,9 @@ def test_the_hub_gives_a_folder_and_its_commit(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
     choice = choose("org/name@v1", ModelTable([]))
     assert (choice.model.name, choice.model.source, choice.model.revision) == ("org/name", str(snapshot), commit)
-    listed = choose("m", ModelTable([served(revision="r")])).model
+    listed = choose("m", ModelTable([served(revision=commit)])).model
     assert (listed.name, listed.source) == ("m", str(snapshot))
-    assert asked == [("org/name", "v1"), ("org/m", "r")]
+    assert asked == [("org/name", "v1"), ("org/m", commit)]
 
 
 def test_offline_and_not_in_the_cache_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,10 +134,16 @@ def test_offline_and_not_in_the_cache_is_one_line(tmp_path: Path, monkeypatch: p
     source=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1),
     prompt=st.decimals(0, 1000, places=3),
     context_length=st.integers(16, 10_000_000),
+    chat=st.booleans(),
+    quantization=st.sampled_from(["none", "int8"]),
+    embeddings=st.none()
+    | st.fixed_dictionaries(
+        {"pooling": st.sampled_from(["mean", "last"]), "dimensions": st.lists(st.integers(1, 65_536), max_size=3)}
+    ),
 )
 def test_the_table_reads_back_as_it_was_written(tmp_path_factory: pytest.TempPathFactory, **fields: Any) -> None:
     prices = [{**FREE, "prompt": fields.pop("prompt"), "effective": "2026-02-28"}, FREE]
-    model = served(**fields, name="a.b/c", prices=prices)
+    model = served(**fields, name="a.b/c", prices=prices, revision="0" * 40)
     file = tmp_path_factory.mktemp("table") / "penstock.toml"
     file.write_text(table_of(model), encoding="utf-8")
     read = read_models(file).get("a.b/c")

@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from penstock.admission import Demand
 from penstock.errors import BadRequest
 from penstock.schemas import ChatRequest, read_chat_request
 from penstock.schemas.chat import MAX_MESSAGES, MAX_PARTS
-from penstock.schemas.parameters import HONOURED, NO_OPS, REFUSED
+from penstock.schemas.parameters import CHAT
+from penstock.schemas.sampling import MAX_BIASES
 
 HELLO: dict[str, Any] = {"role": "user", "content": "Hello!"}
 
@@ -73,7 +75,7 @@ def test_nesting_as_deep_as_json_may_be_is_refused_by_name(name: str) -> None:
 def test_of_a_name_given_twice_the_last_counts() -> None:
     """As in every JSON parser in use; the GPU process reads the same bytes with the same one."""
     assert read_chat_request(body()[:-1] + b',"model":"other"}').model == "other"
-    assert refusal(body()[:-1] + b',"n":1,"n":2}').param == "n"
+    assert refusal(body()[:-1] + b',"n":1,"n":9}').param == "n"
 
 
 def test_a_long_name_is_not_sent_back_whole() -> None:
@@ -133,9 +135,32 @@ def test_whole_numbers_are_numbers() -> None:
 
 def test_sixteen_point_zero_is_sixteen() -> None:
     """JSON has one kind of number, and JSON Schema calls 16.0 an integer."""
-    call = read(max_tokens=16.0, seed=-3.0, n=1.0)
-    assert (call.limit, call.seed) == (16, -3)
-    assert (type(call.limit), type(call.seed)) == (int, int)
+    call = read(max_tokens=16.0, seed=-3.0, n=2.0, top_k=5.0, stop_token_ids=[7.0])
+    assert (call.limit, call.seed, call.choices, call.top_k, call.stop_token_ids) == (16, -3, 2, 5, (7,))
+    assert {type(number) for number in (call.limit, call.seed, call.n, call.top_k, *call.stop_token_ids)} == {int}
+
+
+@pytest.mark.parametrize(("top_k", "meant"), [(None, None), (-1, 0), (-1.0, 0), (0, 0), (1, 1)])
+def test_all_tokens_have_two_names(top_k: Any, meant: int | None) -> None:
+    assert read(top_k=top_k).top_k == meant
+
+
+def test_biases_are_by_token_id() -> None:
+    assert read(logit_bias={"0": -100, "2147483647": 0.5}).logit_bias == {0: -100.0, 2147483647: 0.5}
+    assert read(logit_bias={}).logit_bias == read(logit_bias=None).logit_bias == {}
+    read(logit_bias={str(token): 1 for token in range(MAX_BIASES)})
+    assert refusal(body(logit_bias={str(token): 1 for token in range(MAX_BIASES + 1)})).param == "logit_bias"
+
+
+def test_probabilities_without_alternatives() -> None:
+    assert read(logprobs=True).top_logprobs is None
+    assert read(logprobs=False, top_logprobs=0).logprobs is False
+    assert read(top_logprobs=None).top_logprobs is None
+
+
+def test_what_is_asked_of_the_prompt() -> None:
+    assert read(messages=[HELLO] * 2, n=3, max_tokens=5).demands() == (Demand(12, 2, 5, 3),)
+    assert read().demands() == (Demand(6, 1, None, 1),)
 
 
 def test_include_usage_is_for_streams() -> None:
@@ -150,12 +175,13 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=12,
 )
-NAMES = st.sampled_from(sorted(HONOURED | NO_OPS | set(REFUSED)))
+PARAMETERS = ("n", "temperature", "logit_bias", "response_format", "structured_outputs", "stop_token_ids")
+NAMES = st.sampled_from(sorted(CHAT.accepted | set(CHAT.refused)))
 MESSAGE_FIELDS = st.sampled_from(["role", "content", "name", "refusal", "tool_calls", "audio"])
 MESSAGE = st.dictionaries(MESSAGE_FIELDS, JSON | st.sampled_from(["user", "assistant"]), max_size=4)
 BODY = st.dictionaries(NAMES | st.text(max_size=8), JSON, max_size=6) | st.fixed_dictionaries(
     {"model": st.text(max_size=4), "messages": st.lists(MESSAGE | JSON, max_size=3)},
-    optional=dict.fromkeys(("stop", "metadata", "stream_options", "stream", "seed", "n", "temperature"), JSON),
+    optional=dict.fromkeys(("stop", "metadata", "stream_options", "stream", "seed", *PARAMETERS), JSON),
 )
 
 

@@ -15,11 +15,20 @@ from penstock.schemas import (
     ChatCompletionChunk,
     Choice,
     ChoiceDelta,
+    ChoiceLogprobs,
     ChunkChoice,
+    Completion,
+    CompletionChoice,
+    CompletionLogprobs,
     CompletionUsage,
+    Embedding,
+    EmbeddingList,
+    EmbeddingUsage,
     Model,
     ModelList,
     ResponseMessage,
+    TokenLogprob,
+    TopLogprob,
     UsageReport,
     read_chat_request,
 )
@@ -53,6 +62,24 @@ def chunk(delta: ChoiceDelta | None, finish_reason: Any = None, **more: Any) -> 
     )
 
 
+LOGPROBS = ChoiceLogprobs(
+    content=[
+        TokenLogprob(
+            token="H",
+            bytes=[72],
+            logprob=-0.25,
+            top_logprobs=[TopLogprob(token="H", bytes=[72], logprob=-0.25)],
+        ),
+        TokenLogprob(token="\ufffd", bytes=[226, 130], logprob=-9999.0, top_logprobs=[]),
+    ],
+    refusal=None,
+)
+LOGPROBS_JSON = (
+    '{"content":[{"token":"H","bytes":[72],"logprob":-0.25,"top_logprobs":[{"token":"H","bytes":[72],'
+    '"logprob":-0.25}]},{"token":"\ufffd","bytes":[226,130],"logprob":-9999.0,"top_logprobs":[]}],"refusal":null}'
+)
+
+
 CHUNK = '{"id":"req_1","object":"chat.completion.chunk","created":1700000000,"model":"demo","choices":['
 CHUNKS = {
     "first": (
@@ -74,6 +101,86 @@ CHUNKS = {
     ),
     "usage": (chunk(None, usage=USAGE), CHUNK + '],"usage":' + USAGE_JSON + "}"),
 }
+
+
+def test_probabilities() -> None:
+    assert LOGPROBS.wire().decode() == LOGPROBS_JSON
+    made = chunk(ChoiceDelta(content="H"))
+    told = made.model_copy(update={"choices": [made.choices[0].model_copy(update={"logprobs": LOGPROBS})]})
+    assert told.wire().decode() == CHUNK + (
+        '{"index":0,"delta":{"content":"H"},"logprobs":' + LOGPROBS_JSON + ',"finish_reason":null}]}'
+    )
+
+
+# -- completions
+
+
+def text(logprobs: CompletionLogprobs | None, finish_reason: Any, **more: Any) -> Completion:
+    """A completion, or a chunk of one."""
+    choice = CompletionChoice(index=0, text="Hi", logprobs=logprobs, finish_reason=finish_reason)
+    return Completion(
+        id="cmpl-1", object="text_completion", created=1_700_000_000, model="demo", choices=[choice], **more
+    )
+
+
+TEXT = (
+    '{"id":"cmpl-1","object":"text_completion","created":1700000000,"model":"demo","choices":[{"index":0,"text":"Hi",'
+)
+TEXT_LOGPROBS = CompletionLogprobs(
+    tokens=["H", "i"],
+    token_logprobs=[-0.25, -1.5],
+    top_logprobs=[{"H": -0.25}, {"i": -1.5, "o": -2.0}],
+    text_offset=[0, 1],
+)
+TEXTS = {
+    "whole": (
+        text(None, "stop", usage=USAGE),
+        TEXT + '"logprobs":null,"finish_reason":"stop"}],"usage":' + USAGE_JSON + "}",
+    ),
+    "chunk": (text(None, None), TEXT + '"logprobs":null,"finish_reason":null}]}'),
+    "with probabilities": (
+        text(TEXT_LOGPROBS, "length"),
+        TEXT + '"logprobs":{"tokens":["H","i"],"token_logprobs":[-0.25,-1.5],"top_logprobs":[{"H":-0.25},'
+        '{"i":-1.5,"o":-2.0}],"text_offset":[0,1]},"finish_reason":"length"}]}',
+    ),
+    "without alternatives": (
+        text(TEXT_LOGPROBS.model_copy(update={"top_logprobs": None}), "length"),
+        TEXT + '"logprobs":{"tokens":["H","i"],"token_logprobs":[-0.25,-1.5],"top_logprobs":null,"text_offset":[0,1]},'
+        '"finish_reason":"length"}]}',
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_a_completion(name: str) -> None:
+    made, wire = TEXTS[name]
+    assert made.wire().decode() == wire
+
+
+def test_the_first_token_of_a_prompt_has_no_probability() -> None:
+    logprobs = CompletionLogprobs(tokens=["H"], token_logprobs=[None], top_logprobs=[None], text_offset=[0])
+    assert logprobs.wire() == b'{"tokens":["H"],"token_logprobs":[null],"top_logprobs":[null],"text_offset":[0]}'
+
+
+# -- embeddings
+
+EMBEDDINGS = EmbeddingList(
+    object="list",
+    data=[
+        Embedding(object="embedding", index=0, embedding=[0.5, -0.25]),
+        Embedding(object="embedding", index=1, embedding="AAAAPwAAgL4="),
+    ],
+    model="demo",
+    usage=EmbeddingUsage(prompt_tokens=5, total_tokens=5),
+)
+
+
+def test_embeddings() -> None:
+    assert EMBEDDINGS.wire().decode() == (
+        '{"object":"list","data":[{"object":"embedding","index":0,"embedding":[0.5,-0.25]},'
+        '{"object":"embedding","index":1,"embedding":"AAAAPwAAgL4="}],"model":"demo",'
+        '"usage":{"prompt_tokens":5,"total_tokens":5}}'
+    )
 
 
 def test_an_answer() -> None:
@@ -159,6 +266,11 @@ def unknown_fields(model: BaseModel) -> list[str]:
     [
         (openai.types.chat.ChatCompletion, COMPLETION.wire()),
         (openai.types.Model, MODEL.model_dump_json().encode()),
+        (openai.types.chat.chat_completion.ChoiceLogprobs, LOGPROBS.wire()),
+        (openai.types.chat.chat_completion_chunk.ChoiceLogprobs, LOGPROBS.wire()),
+        (openai.types.CreateEmbeddingResponse, EMBEDDINGS.model_copy(update={"data": EMBEDDINGS.data[:1]}).wire()),
+        # A chunk has null for its finish_reason, in OpenAI's documentation if not in its client's types.
+        *((openai.types.Completion, wire.encode()) for name, (_, wire) in TEXTS.items() if name != "chunk"),
         *((openai.types.chat.ChatCompletionChunk, wire.encode()) for _, wire in CHUNKS.values()),
     ],
 )
