@@ -25,11 +25,19 @@ from tests.integration.edge.stand_in import StandIn
 TICKET_KEYS = "k1:" + base64.b64encode(b"of thirty-two bytes and some more").decode()
 PROMPT = "How does a penstock work, my xyloprompt?"
 CHAT: dict[str, Any] = {"model": "demo", "messages": [{"role": "user", "content": PROMPT}], "max_tokens": 16}
+COMPLETION: dict[str, Any] = {"model": "demo", "prompt": [PROMPT, "Once"], "max_tokens": 16}
+EMBEDDING: dict[str, Any] = {"model": "demo", "input": PROMPT}
+REQUESTS: dict[str, dict[str, Any]] = {
+    "/v1/chat/completions": CHAT,
+    "/v1/completions": COMPLETION,
+    "/v1/embeddings": EMBEDDING,
+}
 TABLE = """
 [models.demo]
 source = "nowhere"
 aliases = ["small"]
 context_length = 1024
+embeddings = { pooling = "mean", dimensions = [2] }
 template_tokens = 16
 template_tokens_per_message = 4
 created = 2026-01-02
@@ -38,6 +46,7 @@ prices = [{ effective = 2026-01-01, prompt = 0.10, cached_prompt = 0.05, complet
 [models."acme/large"]
 source = "nowhere"
 context_length = 4096
+completions = false
 owned_by = "acme"
 created = 2026-01-03
 prices = [{ effective = 2026-01-01, prompt = 1, cached_prompt = 0.5, completion = 4 }]
@@ -46,6 +55,14 @@ prices = [{ effective = 2026-01-01, prompt = 1, cached_prompt = 0.5, completion 
 source = "nowhere"
 context_length = 1024
 prices = [{ effective = 9999-01-01, prompt = 1, cached_prompt = 1, completion = 1 }]
+
+[models.vectors]
+source = "nowhere"
+context_length = 512
+chat = false
+completions = false
+embeddings = { pooling = "last" }
+prices = [{ effective = 2026-01-01, prompt = 0.01, cached_prompt = 0.01, completion = 0 }]
 """
 
 
@@ -108,8 +125,12 @@ class Deployment:
 
     async def chat(self, headers: dict[str, str] | None = None, **changes: Any) -> httpx2.Response:
         """A chat completion."""
+        return await self.ask("/v1/chat/completions", headers, **changes)
+
+    async def ask(self, path: str, headers: dict[str, str] | None = None, **changes: Any) -> httpx2.Response:
+        """A request of one of the routes that reach the GPU."""
         return await self.client.post(
-            "/v1/chat/completions", json={**CHAT, **changes}, headers={**self.owner.bearer, **(headers or {})}
+            path, json={**REQUESTS[path], **changes}, headers={**self.owner.bearer, **(headers or {})}
         )
 
     async def get(self, path: str) -> httpx2.Response:

@@ -6,6 +6,7 @@ What it does with a request is a function of the `Call`, so that a test reads as
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Literal
 from urllib.parse import parse_qs
 
 import orjson
@@ -15,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 from penstock.clock import now_ms
 from penstock.errors import ApiError, Unauthenticated
 from penstock.ledger import Claim, Ledger, Usage
+from penstock.schemas import Completion, CompletionChoice, Embedding, EmbeddingList, EmbeddingUsage
 from penstock.schemas.completion import (
     DONE,
     ChatCompletion,
@@ -26,11 +28,15 @@ from penstock.schemas.completion import (
     ResponseMessage,
     event,
 )
+from penstock.schemas.wire import Wire
 from penstock.ticket import InvalidTicket, Ticket, TicketKeys, hash_body
 
 ANSWER = "Gates open slowly; water does the rest."
 WORDS = ("Gates ", "open ", "slowly; ", "water ", "does ", "the ", "rest.")
+VECTOR = [0.5, -0.25]
+BASE64 = "AAAAPwAAgL4="  # the same
 USED = Usage(prompt_tokens=5, completion_tokens=len(WORDS))
+EMBEDDED = Usage(prompt_tokens=3, completion_tokens=0)
 STARTED = {"content-type": "text/event-stream", "Penstock-Gpu": "1"}
 JSON = {"content-type": "application/json", "Penstock-Gpu": "1"}
 
@@ -49,6 +55,11 @@ class Call:
     heard: asyncio.Event = field(default_factory=asyncio.Event)  # for a test to say that the answer has arrived
 
     @property
+    def route(self) -> str:
+        """The path without what the edge may have put in front of it."""
+        return self.path[self.path.index("/v1/") :]
+
+    @property
     def streams(self) -> bool:
         """Whether the caller wants a stream."""
         return bool(orjson.loads(self.body).get("stream"))
@@ -61,7 +72,8 @@ class Call:
 
     async def settle(self) -> None:
         """Book what was used."""
-        await self.ledger.settle(self.ticket.lease, USED, "stop", now_ms())
+        used = EMBEDDED if self.route == "/v1/embeddings" else USED
+        await self.ledger.settle(self.ticket.lease, used, "stop", now_ms())
 
     async def begin(self, status: int, headers: dict[str, str]) -> None:
         """Send the status and the headers."""
@@ -110,6 +122,10 @@ async def answer(call: Call) -> None:
 
 def whole(call: Call) -> bytes:
     """The answer of a request that does not stream."""
+    return _WHOLE[call.route](call).wire()
+
+
+def _chat(call: Call) -> ChatCompletion:
     message = ResponseMessage(role="assistant", content=ANSWER, refusal=None)
     return ChatCompletion(
         id=call.ticket.lease.id,
@@ -118,11 +134,40 @@ def whole(call: Call) -> bytes:
         model=call.ticket.lease.model,
         choices=[Choice(index=0, message=message, logprobs=None, finish_reason="stop")],
         usage=CompletionUsage.of(USED.prompt_tokens, 0, USED.completion_tokens),
-    ).wire()
+    )
+
+
+def _text(call: Call, text: str = ANSWER, finish_reason: Literal["stop"] | None = "stop") -> Completion:
+    return Completion(
+        id=f"cmpl-{call.ticket.lease.id}",
+        object="text_completion",
+        created=1_700_000_000,
+        model=call.ticket.lease.model,
+        choices=[CompletionChoice(index=0, text=text, logprobs=None, finish_reason=finish_reason)],
+    )
+
+
+def _embeddings(call: Call) -> EmbeddingList:
+    base64 = orjson.loads(call.body).get("encoding_format") == "base64"
+    return EmbeddingList(
+        object="list",
+        data=[Embedding(object="embedding", index=0, embedding=BASE64 if base64 else VECTOR)],
+        model=call.ticket.lease.model,
+        usage=EmbeddingUsage(prompt_tokens=EMBEDDED.prompt_tokens, total_tokens=EMBEDDED.total_tokens),
+    )
+
+
+_WHOLE: dict[str, Callable[[Call], Wire]] = {
+    "/v1/chat/completions": _chat,
+    "/v1/completions": _text,
+    "/v1/embeddings": _embeddings,
+}
 
 
 def stream_of(call: Call) -> list[bytes]:
     """The events of a request that streams, with the end."""
+    if call.route == "/v1/completions":
+        return [*(event(_text(call, word, None).wire()) for word in WORDS), event(_text(call, "").wire()), DONE]
     return [event(chunk_of(call, word)) for word in WORDS] + [event(chunk_of(call, None)), DONE]
 
 

@@ -7,7 +7,7 @@ import pytest
 from penstock.clock import now_ms
 from penstock.ledger import Limits, Switch
 from tests.integration.edge.conftest import Deploy
-from tests.integration.edge.deployment import CHAT, Deployment, enrol
+from tests.integration.edge.deployment import CHAT, COMPLETION, EMBEDDING, Deployment, enrol
 from tests.integration.edge.watched import Watched
 
 pytestmark = pytest.mark.anyio
@@ -119,9 +119,11 @@ async def test_a_switch_without_a_reason(deploy: Deploy) -> None:
 @pytest.mark.parametrize(
     ("routes", "allowed"),
     [
-        (None, {"chat", "models", "usage"}),
+        (None, {"chat", "completions", "embeddings", "models", "usage"}),
         ({"models"}, {"models"}),
         ({"chat", "usage"}, {"chat", "usage"}),
+        ({"completions"}, {"completions"}),
+        ({"embeddings", "models"}, {"embeddings", "models"}),
         (set(), set()),
     ],
 )
@@ -132,6 +134,8 @@ async def test_a_key_may_be_for_some_routes_only(
     owner = await enrol(deployment.ledger, routes=scope)
     answers = {
         "chat": await deployment.client.post("/v1/chat/completions", json=CHAT, headers=owner.bearer),
+        "completions": await deployment.client.post("/v1/completions", json=COMPLETION, headers=owner.bearer),
+        "embeddings": await deployment.client.post("/v1/embeddings", json=EMBEDDING, headers=owner.bearer),
         "models": await deployment.client.get("/v1/models", headers=owner.bearer),
         "usage": await deployment.client.get("/v1/usage", headers=owner.bearer),
     }

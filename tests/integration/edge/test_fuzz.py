@@ -90,11 +90,25 @@ def _ask_for_an_answer(headers: Any, body: Any) -> None:
     if "Idempotency-Key" in headers:
         headers["Idempotency-Key"] = uuid4().hex
     body["model"] = "demo"
-    body.pop("max_tokens", None)
-    if body.get("max_completion_tokens") is not None:
-        body["max_completion_tokens"] = 16 + body["max_completion_tokens"] % 500
+    for name in ("max_completion_tokens", "min_tokens", "best_of", "top_logprobs", "dimensions"):
+        body.pop(name, None)
+    if body.get("max_tokens") is not None:
+        body["max_tokens"] = 16 + body["max_tokens"] % 500
     if not body.get("stream"):
         body.pop("stream_options", None)
+    _of_one_form(body)
+
+
+def _of_one_form(body: Any) -> None:
+    """Ask for one form of the answer, whole."""
+    if body.get("structured_outputs"):
+        body["structured_outputs"] = {"regex": "[a-z]+"}
+        body.pop("response_format", None)
+    if body.get("response_format"):
+        named = {"name": "form", "schema": {}} if body["response_format"]["type"] == "json_schema" else None
+        body["response_format"]["json_schema"] = named
+    if isinstance(body.get("prompt"), list) and body.get("n"):
+        body["n"] = 1 + body["n"] % 2
 
 
 # A route that takes nothing cannot be asked wrongly.

@@ -132,7 +132,7 @@ async def test_a_line_says_what_became_of_a_request(logged: Logged, deploy: Depl
 
 async def test_a_line_says_the_kind_of_error(logged: Logged, deploy: Deploy) -> None:
     deployment = await deploy()
-    await deployment.chat(n=2)
+    await deployment.chat(store=True)
     await deployment.get("/v1/models/nope")
     await deployment.client.get("/nowhere")
     refused, unknown, unmatched = await logged.wait(3)

@@ -20,7 +20,7 @@ async def test_the_official_client_lists_and_retrieves(deployment: Deployment) -
         base_url=f"{deployment.url}/v1", api_key=deployment.owner.key.reveal(), max_retries=0
     ) as client:
         models = [model async for model in client.models.list()]
-        assert [model.id for model in models] == ["demo", "acme/large", "unpriced"]
+        assert [model.id for model in models] == ["demo", "acme/large", "unpriced", "vectors"]
         large = await client.models.retrieve("acme/large")
         assert (large.id, large.owned_by) == ("acme/large", "acme")
         assert datetime.fromtimestamp(large.created, UTC).date().isoformat() == "2026-01-03"

@@ -99,8 +99,8 @@ async def test_the_official_clients_typed_errors(deployment: Deployment) -> None
             await client.chat.completions.create(model="demo", messages=[])
         assert refused.value.param == "messages"
         with pytest.raises(openai.BadRequestError) as unsupported:
-            await client.chat.completions.create(model="demo", messages=[{"role": "user", "content": "x"}], n=2)
-        assert (unsupported.value.param, unsupported.value.code) == ("n", "unsupported_parameter")
+            await client.chat.completions.create(model="demo", messages=[{"role": "user", "content": "x"}], store=True)
+        assert (unsupported.value.param, unsupported.value.code) == ("store", "unsupported_parameter")
         with pytest.raises(openai.APIStatusError) as too_large:
             await client.chat.completions.create(
                 model="demo", messages=[{"role": "user", "content": "x" * (5 << 20)}], stream=True

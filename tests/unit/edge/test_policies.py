@@ -1,12 +1,14 @@
 """The policies' order: what a route may not be, and what a request passes."""
 
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
 from starlette.responses import Response
 
-from functions.edge.exchange import Exchange, Policy, Proceed, Route
+from functions.edge.exchange import Exchange, Intake, Policy, Proceed, Route
 from functions.edge.policies import POLICIES, check, follow
+from penstock.schemas import read_chat_request
 
 pytestmark = pytest.mark.anyio
 
@@ -18,10 +20,14 @@ async def answer(_: Exchange) -> Response:
     return Response("answer")
 
 
+TAKES = Intake(read_chat_request, lambda _: True)
+
+
 def route(*policies: Policy, public: str = "", group: str | None = None) -> Route:
-    """A route with these policies, of a group where it has any."""
+    """A route with these policies, of a group where it has any, and taking something where that is validated."""
     belongs_to = ("things" if policies else "") if group is None else group
-    return Route("GET", "/somewhere", answer, policies=policies, public=public, group=belongs_to)
+    intake = TAKES if VALIDATE in policies else None
+    return Route("GET", "/somewhere", answer, policies=policies, public=public, group=belongs_to, intake=intake)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5])
@@ -66,6 +72,13 @@ def test_a_route_with_policies_belongs_to_a_group_that_a_scope_can_name() -> Non
         check(route(AUTHENTICATE, group=""))
     with pytest.raises(ValueError, match="GET /somewhere: belongs to a group"):
         check(route(public="for a reason", group="things"))
+
+
+def test_a_route_says_what_it_takes_where_that_is_validated() -> None:
+    with pytest.raises(ValueError, match="GET /somewhere: says what it takes"):
+        check(replace(route(*POLICIES), intake=None))
+    with pytest.raises(ValueError, match="GET /somewhere: says what it takes"):
+        check(replace(route(AUTHENTICATE), intake=TAKES))
 
 
 async def test_a_request_passes_the_policies_in_order_and_answers_come_back_through_them() -> None:

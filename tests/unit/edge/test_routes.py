@@ -13,12 +13,12 @@ from starlette.routing import BaseRoute, Match, Mount
 
 from functions.edge.app import ROUTES, create_app
 from functions.edge.policies import POLICIES
+from penstock.administration import ROUTES as GROUPS
 from tests.integration.edge.deployment import settings_of
 
 pytestmark = pytest.mark.anyio
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT")
-GROUPS = {"chat", "models", "usage", "admin"}
 PUBLIC = {("GET", "/health"), ("GET", "/health/ready"), ("GET", "/docs"), ("GET", "/openapi.json")}
 
 
@@ -66,7 +66,15 @@ def test_each_route_has_policies_or_a_reason() -> None:
 
 
 def test_what_generates_has_every_policy() -> None:
-    assert {route.path for route in ROUTES if route.policies == POLICIES} == {"/v1/chat/completions"}
+    reaching = {route.path: route for route in ROUTES if route.policies == POLICIES}
+    assert reaching.keys() == {"/v1/chat/completions", "/v1/completions", "/v1/embeddings"}
+    assert all(route.intake is not None for route in reaching.values())
+
+
+def test_each_group_is_of_some_route_and_each_route_that_reaches_a_gpu_has_its_own() -> None:
+    assert {route.group for route in ROUTES if route.policies} == set(GROUPS)
+    groups = [route.group for route in ROUTES if route.policies == POLICIES]
+    assert len(set(groups)) == len(groups)
 
 
 def example(path: str) -> str:
@@ -110,7 +118,8 @@ UNKNOWN = [
     "/",
     "/v1",
     "/v1/",
-    "/v1/embeddings",
+    "/v1/embeddings/",
+    "/v1/completions/",
     "/v1/chat/completions/",
     "/v1//chat/completions",
     "//v1/chat/completions",
