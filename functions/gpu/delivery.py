@@ -52,4 +52,5 @@ async def whole(generation: Generation, answer: Whole, reply: Reply) -> None:
     while not generation.over:
         if (event := await generation.event()) is not None:
             answer.add(event)
+        await asyncio.sleep(0)  # what has come already is taken without a wait: others have their turn between
     await reply.json(200, answer.whole(generation.usage))

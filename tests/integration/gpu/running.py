@@ -53,11 +53,11 @@ class Gpu:
 
 
 @contextmanager
-def gpu(folder: Path, app: str = APP, **environment: str) -> Iterator[Gpu]:
-    """The process, on a free port, for as long as the block runs."""
+def gpu(folder: Path, app: str = APP, table: str = TABLE, **environment: str) -> Iterator[Gpu]:
+    """The process, on a free port, for as long as the block runs. It serves the model `tiny` of the table."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    (folder / "penstock.toml").write_text(TABLE)
+    (folder / "penstock.toml").write_text(table)
     settings = {
         "PENSTOCK_LEDGER_URL": f"sqlite:///{folder / 'ledger.db'}",
         "PENSTOCK_TICKET_KEYS": TICKET_KEYS,

@@ -228,6 +228,19 @@ async def test_a_model_without_embeddings_gives_none(tmp_path: Path) -> None:
     assert error_of(response)["code"] == "unsupported_model"
 
 
+async def test_more_embeddings_than_one_answer_holds_are_refused(tmp_path: Path) -> None:
+    engine = ScriptedEngine()
+    engine.embedding_size = 1 << 21
+    async with standing(tmp_path, engine) as stand:
+        _, plain = await stand.post(embedding(["a"] * 2))
+        await cost_nothing(stand)
+        _, coded = await stand.post(embedding(["a"] * 2, encoding_format="base64"))
+    assert plain.status_code == 400
+    assert (error_of(plain)["param"], error_of(plain)["code"]) == ("input", "answer_too_large")
+    assert "at most 1" in error_of(plain)["message"]
+    assert coded.status_code == 200
+
+
 @pytest.mark.parametrize(
     ("request_", "param"), [(chat(), "messages"), (completion(), "prompt"), (embedding(), "input")]
 )

@@ -70,7 +70,7 @@ async def test_a_settlement_that_waits_for_the_ledger_is_waited_for(
 
 
 class Host:
-    """A server of a few lines: it speaks the lifespan, and asks for readiness whenever it likes."""
+    """A server of a few lines: it speaks the lifespan, and asks for anything whenever it likes."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -86,9 +86,9 @@ class Host:
         await self._inbox.put({"type": f"lifespan.{event}"})
         return str((await self.outbox.get())["type"])
 
-    async def ready(self) -> int:
-        """The status of `/health/ready`."""
-        scope = {"type": "http", "method": "GET", "path": "/health/ready", "query_string": b"", "headers": []}
+    async def status(self, path: str) -> int:
+        """The status of a GET."""
+        scope = {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": []}
         messages: list[Message] = []
 
         async def receive() -> Message:
@@ -101,16 +101,17 @@ class Host:
         return int(messages[0]["status"])
 
 
-async def test_it_is_ready_between_its_start_and_its_end(tmp_path: Path) -> None:
+@pytest.mark.parametrize("path", ["/health/ready", "/metrics"])
+async def test_it_is_ready_between_its_start_and_its_end(tmp_path: Path, path: str) -> None:
     url = f"sqlite:///{tmp_path / 'ledger.db'}"
     ledger = UnreliableLedger(await open_ledger(url))
     settings = GpuSettings(ledger_url=url, ticket_keys=TICKET_KEYS, config=CONFIG, model="demo")
     host = Host(create_app(settings=settings, engine=ScriptedEngine(), ledger=ledger.as_ledger()))
     async with asyncio.TaskGroup() as group:
         group.create_task(host.live())
-        statuses = [await host.ready()]
+        statuses = [await host.status(path)]
         assert await host.say("startup") == "lifespan.startup.complete"
-        statuses.append(await host.ready())
+        statuses.append(await host.status(path))
         assert await host.say("shutdown") == "lifespan.shutdown.complete"
-        statuses.append(await host.ready())
+        statuses.append(await host.status(path))
     assert statuses == [503, 200, 503]
