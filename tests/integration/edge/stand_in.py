@@ -36,7 +36,7 @@ WORDS = ("Gates ", "open ", "slowly; ", "water ", "does ", "the ", "rest.")
 VECTOR = [0.5, -0.25]
 BASE64 = "AAAAPwAAgL4="  # the same
 USED = Usage(prompt_tokens=5, completion_tokens=len(WORDS))
-EMBEDDED = Usage(prompt_tokens=3, completion_tokens=0)
+EMBEDDED = Usage(prompt_tokens=1, completion_tokens=0)  # a text has at least one token
 STARTED = {"content-type": "text/event-stream", "Penstock-Gpu": "1"}
 JSON = {"content-type": "application/json", "Penstock-Gpu": "1"}
 

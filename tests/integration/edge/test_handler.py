@@ -121,7 +121,7 @@ async def test_every_shape_of_event(function: Function) -> None:
         assert health.headers["x-request-id"].startswith("req_")
 
         models = await function.invoke(shape, Sent("GET", "/v1/models", function.owner.bearer))
-        assert [model["id"] for model in models.json["data"]] == ["demo", "acme/large", "unpriced"], shape
+        assert [model["id"] for model in models.json["data"]] == ["demo", "acme/large", "unpriced", "vectors"], shape
         nobody = await function.invoke(shape, Sent("GET", "/v1/models"))
         assert (nobody.status, nobody.json["error"]["code"]) == (401, "missing_api_key"), shape
         assert nobody.headers["www-authenticate"] == "Bearer"
