@@ -3,15 +3,16 @@
 Promises that a repository is one commit, whose files never change; that what is in the cache already, all of
 it, is used without asking the network; and that whatever goes wrong is one ModelUnreadable of one line. Light:
 imports no torch. The cache has huggingface_hub's own layout, so that every tool of the hub fills and reads
-the same one: https://huggingface.co/docs/huggingface_hub/guides/manage-cache. The hub's address and the token
-for what is not public are huggingface_hub's to know, from HF_ENDPOINT and HF_TOKEN.
+the same one: https://huggingface.co/docs/huggingface_hub/guides/manage-cache. The token for what is not public is
+huggingface_hub's to know, from HF_TOKEN.
 """
 
 import re
 from pathlib import Path
 
-from huggingface_hub import constants, snapshot_download
+from huggingface_hub import constants, get_cached_repo_tree, snapshot_download
 from huggingface_hub.errors import (
+    CachedRepoTreeNotFoundError,
     GatedRepoError,
     LocalEntryNotFoundError,
     RepositoryNotFoundError,
@@ -31,11 +32,14 @@ UNWANTED = ["*/*", "consolidated*"]
 LINE = 200  # characters of a library's error message that are passed on
 
 
-def resolve(source: str, revision: str | None, *, cache: Path | None, offline: bool) -> Path:
+def resolve(
+    source: str, revision: str | None, *, cache: Path | None, offline: bool, endpoint: str | None = None
+) -> Path:
     """The folder of a model, all of whose weights are there. Raises ModelUnreadable.
 
     `source` is a folder, or `organization/name` of a repository, whose `revision` is a commit. `cache` None is
-    the user's own. `offline` never asks the network. May take as long as a download does.
+    the user's own, `endpoint` None the hub that HF_ENDPOINT names. `offline` never asks the network. May take as
+    long as a download does, and half a minute until a hub that cannot be reached is given up.
     """
     folder = Path(source)
     if folder.is_dir():
@@ -51,13 +55,15 @@ def resolve(source: str, revision: str | None, *, cache: Path | None, offline: b
     if offline or constants.HF_HUB_OFFLINE:
         raise ModelUnreadable(f"{missing}, and nothing is fetched offline: {remedy}")
     try:
-        snapshot = _snapshot(source, commit, cache, offline=False)
+        snapshot = _snapshot(source, commit, cache, endpoint)
+        # Without a listing of the commit's files the hub was not reached, and this is what was cached before.
+        get_cached_repo_tree(source, revision=commit, cache_dir=cache)
         weight_files(snapshot)
     except ModelUnreadable as error:
         raise ModelUnreadable(f"{source} at {commit}: {error}") from None
-    except LocalEntryNotFoundError as error:
-        reason = _reason(error.__cause__ or error)
-        raise ModelUnreadable(f"{missing}, and the hub gives nothing ({reason}): {remedy}") from error
+    except (LocalEntryNotFoundError, CachedRepoTreeNotFoundError) as error:
+        reason = f" ({_reason(error.__cause__)})" if error.__cause__ else ""
+        raise ModelUnreadable(f"{missing}, and the hub cannot be reached{reason}: {remedy}") from error
     except Exception as error:
         raise ModelUnreadable(f"{source} at {commit}: {_reason(error)}") from error
     return snapshot
@@ -80,14 +86,14 @@ def _cached(repository: str, commit: str, cache: Path) -> Path | None:
     do for it, even one with nothing but a configuration; so the weights are looked for here.
     """
     try:
-        snapshot = _snapshot(repository, commit, cache, offline=True)
+        snapshot = _snapshot(repository, commit, cache, None, offline=True)
         weight_files(snapshot)
     except (LocalEntryNotFoundError, ModelUnreadable):
         return None
     return snapshot if (snapshot / "config.json").exists() else None
 
 
-def _snapshot(repository: str, commit: str, cache: Path, *, offline: bool) -> Path:
+def _snapshot(repository: str, commit: str, cache: Path, endpoint: str | None, *, offline: bool = False) -> Path:
     return Path(
         snapshot_download(
             repository,
@@ -95,6 +101,7 @@ def _snapshot(repository: str, commit: str, cache: Path, *, offline: bool) -> Pa
             cache_dir=cache,
             allow_patterns=WANTED,
             ignore_patterns=UNWANTED,
+            endpoint=endpoint,
             local_files_only=offline,
         )
     )

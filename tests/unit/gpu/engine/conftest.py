@@ -7,6 +7,7 @@ import pytest
 
 from functions.gpu.engine.engine import SequentialEngine
 from functions.gpu.engine.loader import LoadedModel, load
+from functions.gpu.engine.options import EngineOptions
 from tests.tiny_model import make_tiny_model
 
 DEMO_MODEL = Path(__file__).parents[4] / "models" / "demo"
@@ -20,7 +21,7 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny(tiny_folder: Path) -> LoadedModel:
-    return load(tiny_folder, dtype="float32", device="cpu")
+    return load(EngineOptions(tiny_folder, dtype="float32", device="cpu"))
 
 
 @pytest.fixture

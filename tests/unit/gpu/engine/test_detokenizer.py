@@ -105,3 +105,37 @@ def test_endless_invalid_bytes_are_not_held_back(backend: Tokenizer, byte: int) 
 def test_the_leading_space_is_dropped_at_the_start_only() -> None:
     hello, end = ids_named(SENTENCEPIECE, "▁Hello", "</s>")
     assert stream(SENTENCEPIECE, [hello, end, hello]) == ["Hello", "", " Hello", ""]
+
+
+@pytest.mark.parametrize(
+    ("backend", "name", "expected"),
+    [
+        (BYTE_LEVEL, "Ġthe", b" the"),
+        (BYTE_LEVEL, "ð", b"\xf0"),
+        (BYTE_LEVEL, "<|im_end|>", b"<|im_end|>"),
+        (BYTE_LEVEL, "日本", "日本".encode()),
+        (SENTENCEPIECE, "▁Hello", b" Hello"),
+        (SENTENCEPIECE, "▁", b" "),
+        (SENTENCEPIECE, "▁▁", b"  "),
+        (SENTENCEPIECE, "é", "é".encode()),
+        (SENTENCEPIECE, "<0x20>", b" "),
+        (SENTENCEPIECE, "<0xE4>", b"\xe4"),
+        (SENTENCEPIECE, "</s>", b"</s>"),
+        (WORDPIECE, "##way", b"way"),
+        (WORDPIECE, "open", b" open"),
+    ],
+)
+def test_the_bytes_of_a_token_are_what_it_adds_inside_a_text(backend: Tokenizer, name: str, expected: bytes) -> None:
+    (token,) = ids_named(backend, name)
+    assert TokenText(backend).bytes_of(token) == expected
+
+
+@pytest.mark.parametrize("backend", [BYTE_LEVEL, SENTENCEPIECE, WORDPIECE])
+def test_an_id_past_the_vocabulary_has_no_bytes(backend: Tokenizer) -> None:
+    assert TokenText(backend).bytes_of(backend.get_vocab_size()) == b""
+
+
+@given(ids_of(BYTE_LEVEL))
+def test_the_bytes_of_all_ids_are_their_text(ids: list[int]) -> None:
+    raw = b"".join(map(TokenText(BYTE_LEVEL).bytes_of, ids))
+    assert raw.decode(errors="replace") == BYTE_LEVEL.decode(ids, skip_special_tokens=False)

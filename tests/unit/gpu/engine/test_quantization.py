@@ -68,14 +68,13 @@ def test_answers_are_those_of_the_rounded_weights(tiny_folder: Path) -> None:
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_logits_are_close(tiny_folder: Path, dtype: str) -> None:
-    """A rounding error is spread evenly over a scale: 1/sqrt(12) of it, with the scale 1/127 of a row's largest
-    weight, some three times the usual one. So a layer is off by 3 / 127 / sqrt(12) = 0.7 %, and the fifteen of
-    this model by sqrt(15) as much together, under 3 %, if none of them makes the others' errors grow. 8 % allows
-    for that."""
+    """A rounding error is spread evenly over a scale, so 1/sqrt(12) of it, and a scale is 1/127 of a row's largest
+    weight, some three times the usual one: a layer is off by 3 / 127 / sqrt(12) = 0.7 %. If the fifteen layers of
+    this model all err in the same direction, that is 10 %."""
     plain, small = load_both(tiny_folder, dtype)
     expected = logits(plain.model).float()
     off = (logits(small.model).float() - expected).norm() / expected.norm()
-    assert 0 < off < 0.08
+    assert 0 < off < 0.1
 
 
 @pytest.mark.parametrize(("dtype", "least", "most"), [("float32", 3.5, 4), ("bfloat16", 1.75, 2)])
