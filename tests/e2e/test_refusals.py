@@ -69,9 +69,9 @@ def test_an_unknown_model(service: Service) -> None:
     ("changes", "param"),
     [
         ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools"),
-        ({"n": 2}, "n"),
-        ({"logprobs": True}, "logprobs"),
-        ({"extra_body": {"top_k": 5}}, "top_k"),
+        ({"n": 9}, "n"),
+        ({"top_logprobs": 5}, "top_logprobs"),
+        ({"extra_body": {"top_a": 5}}, "top_a"),
         ({"temperature": "hot"}, "temperature"),
         ({"max_tokens": 1.5}, "max_tokens"),
         ({"messages": []}, "messages"),

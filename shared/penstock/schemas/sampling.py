@@ -117,7 +117,10 @@ Logprobs = Annotated[int, Field(ge=0, le=MAX_LOGPROBS), BeforeValidator(whole)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
 Seed = Annotated[int, Field(ge=-(2**63), le=2**63 - 1), BeforeValidator(whole)]
 TopK = Annotated[
-    int, Field(ge=0, le=2**31 - 1), BeforeValidator(_all), WithJsonSchema({"type": "integer", "minimum": -1})
+    int,
+    Field(ge=0, le=2**31 - 1),
+    BeforeValidator(_all),
+    WithJsonSchema({"type": "integer", "minimum": -1, "maximum": 2**31 - 1}),
 ]
 Label = Annotated[str, StringConstraints(max_length=512)]
 ModelName = Annotated[str, StringConstraints(min_length=1, max_length=256)]

@@ -101,7 +101,7 @@ def _ask_for_an_answer(headers: Any, body: Any) -> None:
 
 def _of_one_form(body: Any) -> None:
     """Ask for one form of the answer, whole."""
-    if body.get("structured_outputs"):
+    if body.get("structured_outputs") is not None:
         body["structured_outputs"] = {"regex": "[a-z]+"}
         body.pop("response_format", None)
     if body.get("response_format"):
