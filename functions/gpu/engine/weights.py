@@ -1,7 +1,8 @@
 """A checkpoint's weights into a model.
 
 Promises that every weight comes from the folder, none twice in memory and none at random, and that every
-parameter and buffer is bit for bit what transformers' `from_pretrained` gives, in a fraction of its time.
+parameter and buffer is bit for bit what transformers' `from_pretrained` gives. On a GPU, each tensor goes there
+as it is read, without a copy of the model in main memory.
 
 How: the model is built on the meta device, where tensors have shapes and no memory, and the tensors of the
 memory-mapped files are put into it. So on the CPU, weights that have the wanted dtype already stay in the
