@@ -36,8 +36,8 @@ async def stream(generation: Generation, answer: Chunks, reply: Reply, settings:
     clock = asyncio.get_running_loop().time
     beat = clock() + settings.heartbeat_after_s
     while True:
-        event = await generation.event(beat - clock())
-        part = comment("waiting for the model") if event is None else answer.chunks(event)
+        events = await generation.events(beat)
+        part = b"".join(map(answer.chunks, events)) if events else comment("waiting for the model")
         if generation.over:
             break
         if part:
@@ -50,7 +50,7 @@ async def stream(generation: Generation, answer: Chunks, reply: Reply, settings:
 async def whole(generation: Generation, answer: Whole, reply: Reply) -> None:
     """Send the answer when it is complete."""
     while not generation.over:
-        if (event := await generation.event()) is not None:
+        for event in await generation.events():
             answer.add(event)
-        await asyncio.sleep(0)  # what has come already is taken without a wait: others have their turn between
+            await asyncio.sleep(0)  # many may have come at once: others have their turn between them
     await reply.json(200, answer.whole(generation.usage))

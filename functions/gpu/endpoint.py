@@ -67,6 +67,8 @@ class Endpoint:
             entry.failed(failure)
             with suppress(ClientGone):
                 await reply.fail(failure)
+        finally:
+            reply.close()
 
     async def _serve(self, scope: Scope, receive: Receive, reply: Reply, entry: Entry) -> None:
         service = self._process.service()

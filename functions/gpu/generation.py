@@ -15,6 +15,7 @@ from functions.gpu.count import Count
 from functions.gpu.engine import Engine, EngineError, Finished
 from functions.gpu.settlement import Outcome
 from functions.gpu.tenure import Tenure
+from functions.gpu.watch import Watch
 from functions.gpu.work import Embedded, Happening, Work
 from penstock.ledger import Usage
 
@@ -32,6 +33,7 @@ class Generation:
         self._work = work
         self._tenure = tenure
         self._silence_s = silence_s
+        self._reading, self._silence = Watch(), Watch()
         self._decided = asyncio.Event()  # whether there is anything to claim
         self._mailbox: asyncio.Queue[Happening | Exception] = asyncio.Queue()
         self._count = Count()
@@ -46,6 +48,8 @@ class Generation:
     ) -> None:
         self._running.cancel()
         await asyncio.wait({self._running})
+        self._reading.close()
+        self._silence.close()
 
     async def taken_up(self) -> None:
         """Wait until the lease is ours, or the engine has refused at once. Raises Conflict, Unavailable."""
@@ -62,17 +66,25 @@ class Generation:
         """Whether the last event was read."""
         return self._to_read == 0
 
-    async def event(self, within_s: float | None = None) -> Happening | None:
-        """The next event; None where there is none in time. Raises what the generation failed of."""
+    async def events(self, until: float | None = None) -> list[Happening]:
+        """All that has come since, at least one event; none where none comes until then, by the loop's clock.
+
+        Raises what the generation failed of, after whatever came before.
+        """
         try:
-            async with asyncio.timeout(within_s):
-                event = await self._mailbox.get()
+            with self._reading.until(until):
+                came = [await self._mailbox.get()]
         except TimeoutError:
-            return None
-        if isinstance(event, Exception):
-            raise event
-        self._to_read -= isinstance(event, Finished | Embedded)
-        return event
+            return []
+        while not self._mailbox.empty():
+            came.append(self._mailbox.get_nowait())
+        events = [event for event in came if not isinstance(event, Exception)]
+        if isinstance(failure := came[-1], Exception):  # nothing comes after it
+            if not events:
+                raise failure
+            self._mailbox.put_nowait(failure)
+        self._to_read -= sum(isinstance(event, Finished | Embedded) for event in events)
+        return events
 
     async def _run(self) -> None:
         last: Happening | Exception
@@ -117,7 +129,7 @@ class Generation:
 
     async def _next(self, events: AsyncGenerator[Happening, None]) -> Happening:
         try:
-            async with asyncio.timeout(self._silence_s):
+            with self._silence.within(self._silence_s):
                 event = await anext(events)
         except TimeoutError:
             raise EngineError(f"no event within {self._silence_s:g} seconds") from None

@@ -4,12 +4,11 @@ An error before the first byte is an HTTP error; after it, an SSE error event. A
 what it is sent within `SEND_WITHIN_S` counts as gone: it may not hold a request open.
 """
 
-import asyncio
-
 import orjson
 from starlette.types import Message, Send
 
 from functions.gpu.presence import ClientGone
+from functions.gpu.watch import Watch
 from penstock.errors import ApiError
 from penstock.schemas.completion import error_event
 
@@ -29,6 +28,11 @@ class Reply:
         self._send = send
         self._streaming = False
         self._complete = False
+        self._watch = Watch()
+
+    def close(self) -> None:
+        """Nothing more is sent."""
+        self._watch.close()
 
     def complete(self) -> bool:
         """Whether the last byte has left, or is leaving."""
@@ -68,7 +72,7 @@ class Reply:
 
     async def _pass(self, message: Message) -> None:
         try:
-            async with asyncio.timeout(SEND_WITHIN_S):
+            with self._watch.within(SEND_WITHIN_S):
                 await self._send(message)
         except TimeoutError:
             raise ClientGone from None
