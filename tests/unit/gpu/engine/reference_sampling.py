@@ -24,12 +24,12 @@ class Fixed(Random):
 
     def __init__(self, uniform: float = 0.5) -> None:
         super().__init__()
-        self.uniform = uniform
+        self.number = uniform
         self.asked = 0
 
     def random(self) -> float:
         self.asked += 1
-        return self.uniform
+        return self.number
 
 
 def row(

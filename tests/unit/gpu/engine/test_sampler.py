@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.gpu.engine import sampler as subject
+from functions.gpu.engine.candidates import Wish, draw_among_likeliest
 from functions.gpu.engine.protocol import EngineError, Sampling
 from functions.gpu.engine.sampler import Picked, Sampler
 from functions.gpu.engine.sequence import Sequence
@@ -44,13 +45,13 @@ options = st.fixed_dictionaries(
 def situations(draw: st.DrawFn) -> dict[str, Any]:
     """Options, what was said so far, and what may come."""
     said = st.lists(tokens, max_size=12)
-    allowed = draw(st.none() | st.lists(st.booleans(), min_size=SIZE, max_size=SIZE).filter(lambda bits: sum(bits) > 8))
+    allowed = draw(st.none() | st.integers(0, 2**SIZE - 1).filter(lambda bits: bits.bit_count() > 8))
     return {
         **draw(options),
         "prompt": draw(said),
         "output": draw(said),
         "end_ids": draw(st.frozensets(tokens, max_size=2)),
-        "mask": None if allowed is None else bitmask(allowed),
+        "mask": None if allowed is None else bitmask([bool(allowed >> token & 1) for token in range(SIZE)]),
     }
 
 
@@ -173,6 +174,24 @@ def test_a_nucleus_larger_than_the_first_look_is_exact() -> None:
     uniforms = [(place + 0.5) / size for place in range(size)]
     found = pick(torch.zeros(size), *(row(top_p=0.5, random=Fixed(uniform)) for uniform in uniforms))
     assert {outcome.token for outcome in found} == set(range(size // 2))
+
+
+def test_a_few_tokens_that_may_come_are_sure_at_the_first_look() -> None:
+    logits = torch.full((1, 50), -math.inf)
+    logits[0, 7:10] = torch.tensor([1.0, 0.0, 2.0])
+    wishes = torch.tensor([Wish.of(Sampling(max_tokens=1, top_k=20), 0.5)], dtype=torch.float64)
+    token, sure = draw_among_likeliest(logits, logits.amax(1), wishes, look=4)
+    assert (token.tolist(), sure.tolist()) == ([9], [True])
+
+
+@pytest.mark.parametrize("uniform", [0.0, LAST])
+def test_the_ends_of_the_uniform_numbers_are_tokens_that_may_come(uniform: float) -> None:
+    logits = gaussian(1, size=100 * 1500).view(100, 1500)
+    logits[:, :700] = logits[:, 1200:] = -math.inf  # whole blocks, and parts of some
+    rows = [row(random=Fixed(uniform)) for _ in logits]
+    for place, outcome in enumerate(Sampler(1500, "cpu").pick(logits, rows)):
+        assert isinstance(outcome, Picked)
+        assert logits[place, outcome.token] > -math.inf
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16])
