@@ -8,58 +8,79 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from functions.gpu.engine.figures import Figures, Histogram
+from functions.gpu.engine.options import EngineOptions, Pooling, PrefixCache, Quantization
 from functions.gpu.engine.protocol import (
+    Candidate,
     Delta,
     Engine,
     EngineError,
     Event,
     Finished,
     FinishReason,
+    Grammar,
+    GrammarKind,
+    GrammarSpec,
+    InvalidGrammar,
     InvalidPrompt,
     ModelUnreadable,
+    Prefilled,
     PromptTooLong,
     QueueFull,
     Sampling,
+    TokenLogprobs,
 )
 
 if TYPE_CHECKING:
-    from functions.gpu.engine.engine import SequentialEngine
+    from functions.gpu.engine.engine import ContinuousEngine
 
 __all__ = [
+    "Candidate",
     "Delta",
     "Engine",
     "EngineError",
+    "EngineOptions",
     "Event",
+    "Figures",
     "FinishReason",
     "Finished",
+    "Grammar",
+    "GrammarKind",
+    "GrammarSpec",
+    "Histogram",
+    "InvalidGrammar",
     "InvalidPrompt",
     "ModelUnreadable",
+    "Pooling",
+    "Prefilled",
+    "PrefixCache",
     "PromptTooLong",
+    "Quantization",
     "QueueFull",
     "Sampling",
+    "TokenLogprobs",
     "load_engine",
+    "resolve_model",
 ]
 
 
-def load_engine(
-    folder: Path,
-    *,
-    dtype: str = "auto",
-    device: str | None = None,
-    threads: int | None = None,
-    context_length: int | None = None,
-    queue_limit: int = 64,
-) -> "SequentialEngine":
+def load_engine(options: EngineOptions) -> "ContinuousEngine":
     """Load a folder and start an engine on it; blocks for seconds, so call it in a thread.
 
-    `context_length` lowers the model's own. As many as `queue_limit` requests wait behind the one that runs.
     The engine's `load_seconds` says where the time went. Raises ModelUnreadable.
     """
     began = time.perf_counter()
-    from functions.gpu.engine.engine import SequentialEngine  # noqa: PLC0415  (see the module's docstring)
+    from functions.gpu.engine.engine import ContinuousEngine  # noqa: PLC0415  (see the module's docstring)
     from functions.gpu.engine.loader import load  # noqa: PLC0415
 
     imported = time.perf_counter() - began
-    loaded = load(folder, dtype=dtype, device=device, threads=threads, context_length=context_length)
+    loaded = load(options)
     loaded.load_seconds["imports"] = imported
-    return SequentialEngine(loaded, queue_limit=queue_limit)
+    return ContinuousEngine(loaded, options)
+
+
+def resolve_model(source: str, revision: str | None, *, cache: Path | None = None, offline: bool = False) -> Path:
+    """The folder of a model: itself, or a pinned commit of a hub repository (hub.py). Raises ModelUnreadable."""
+    from functions.gpu.engine.hub import resolve  # noqa: PLC0415  (see the module's docstring)
+
+    return resolve(source, revision, cache=cache, offline=offline)

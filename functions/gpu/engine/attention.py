@@ -63,7 +63,7 @@ def paged_attention(
     query: Any,
     key: Any,
     value: Any,
-    attention_mask: Any,  # noqa: ARG001  (transformers makes none for us: the pages say who sees whom)
+    attention_mask: Any,  # transformers makes none for us: the pages say who sees whom
     *,
     paged: Step,
     scaling: float | None = None,

@@ -6,6 +6,7 @@ request's time, and what it costs, is the caller's business.
 """
 
 import asyncio
+import contextlib
 import random
 import threading
 import time
@@ -31,12 +32,14 @@ from functions.gpu.engine.protocol import (
     Finished,
     Grammar,
     GrammarSpec,
+    InvalidGrammar,
     InvalidPrompt,
     PromptTooLong,
     Sampling,
 )
 from functions.gpu.engine.sequence import Sequence
-from functions.gpu.engine.tokenizer import ChatTokenizer, TextTokenizer
+from functions.gpu.engine.text_tokenizer import TextTokenizer
+from functions.gpu.engine.tokenizer import ChatTokenizer
 
 TOKENIZING_THREADS = 2  # so that one long prompt does not hold up every other
 COMPILING_THREADS = 1
@@ -53,10 +56,10 @@ class ContinuousEngine:
         self._vocabulary_size = loaded.vocabulary_size
         self._end_ids = loaded.end_ids
         self._context_length = min(loaded.context_length, self._machine.capacity)
-        self._load_seconds = loaded.load_seconds
         self._chat = ChatTokenizer(loaded.tokenizer)
-        self._plain = TextTokenizer(loaded.tokenizer)
+        self._plain = TextTokenizer(loaded.tokenizer.backend_tokenizer)
         self._grammars = Grammars(loaded.tokenizer, loaded.vocabulary_size, loaded.end_ids)
+        self._prepare_grammars()
         self._tokenizing = ThreadPoolExecutor(TOKENIZING_THREADS, thread_name_prefix="tokenize")
         self._compiling = ThreadPoolExecutor(COMPILING_THREADS, thread_name_prefix="compile")
         self._changed = threading.Condition()
@@ -82,7 +85,7 @@ class ContinuousEngine:
     @property
     def load_seconds(self) -> Mapping[str, float]:
         """How long each phase of loading the model took."""
-        return self._load_seconds
+        return self._machine.load_seconds
 
     @property
     def phases(self) -> Mapping[str, float]:
@@ -159,6 +162,14 @@ class ContinuousEngine:
         await asyncio.to_thread(self._thread.join)
         self._tokenizing.shutdown(wait=False)  # a prompt that is being read is read to its end
         self._compiling.shutdown(wait=False)
+        await asyncio.to_thread(self._grammars.close)
+
+    def _prepare_grammars(self) -> None:
+        """Read the vocabulary now: it stops the process for a second where it is large."""
+        began = time.perf_counter()
+        with contextlib.suppress(InvalidGrammar):  # `compile` says it again to whoever asks
+            self._grammars.prepare()
+        self._machine.load_seconds["grammar"] = time.perf_counter() - began
 
     async def _in(self, pool: ThreadPoolExecutor, function: Any, argument: Any) -> Any:
         if self._closed:
@@ -194,7 +205,8 @@ class ContinuousEngine:
                 salt=generation.owner.encode() if mode is PrefixCache.OWNER else b"",
                 cacheable=mode is not PrefixCache.OFF,
                 random=_random(sampling.seed, index),
-                end_ids=frozenset() if sampling.ignore_eos else self._end_ids,
+                # An answer that a grammar has completed can only end.
+                end_ids=frozenset() if sampling.ignore_eos and sampling.grammar is None else self._end_ids,
                 generation=generation,
                 text=AnswerText(self._vocabulary, sampling),
                 matcher=_matcher(sampling.grammar),

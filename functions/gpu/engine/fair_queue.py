@@ -34,9 +34,7 @@ class FairQueue:
         """Whose turn it is. It stays in the queue until it is removed."""
         if not self._waiting:
             return None
-        owner = min(
-            self._waiting, key=lambda one: (running[one], self._turns[one], self._waiting[one][0].order)
-        )
+        owner = min(self._waiting, key=lambda one: (running[one], self._turns[one], self._waiting[one][0].order))
         return self._waiting[owner][0]
 
     def begin(self, sequence: Sequence) -> None:

@@ -85,7 +85,7 @@ class GatheredAttention:
 
     def _decode(self, call: Call, group: Group, out: Any) -> None:
         rows = group.last - group.first
-        _, _, kv_heads, size = call.keys.shape
+        kv_heads = call.keys.shape[2]
         query = call.query[:, group.first : group.last].transpose(0, 1)  # [rows, heads, size]
         query = query.unflatten(1, (kv_heads, -1))  # the heads of a key-value head as its queries
         keys = self._side_by_side("keys", call.keys, group.table, rows)
@@ -164,17 +164,18 @@ def _groups(view: View, window: int | None) -> list[Group]:
         while last < len(seen) and (last + 1 - at) * max(wide, len(seen[last][0])) * size <= GROUP_TOKENS:
             wide = max(wide, len(seen[last][0]))
             last += 1
-        groups.append(_group(seen[at:last], at, wide, size, window, view.batch.ids.device))
+        table, mask = _padded(seen[at:last], wide * size, window, view.batch.ids.device)
+        groups.append(Group(at, last, table, mask))
         at = last
     return groups
 
 
-def _group(
-    seen: list[tuple[list[int], int, int]], first: int, wide: int, size: int, window: int | None, device: Any
-) -> Group:
+def _padded(seen: list[tuple[list[int], int, int]], width: int, window: int | None, device: Any) -> tuple[Any, Any]:
+    """The table of these rows' pages, each filled up to `width` tokens, and who of them is seen."""
+    wide = max(len(pages) for pages, _, _ in seen)
     table = [page for pages, _, _ in seen for page in (*pages, *[pages[0]] * (wide - len(pages)))]
     begins = torch.tensor([begin for _, begin, _ in seen], device=device)[:, None]
     lengths = torch.tensor([length for _, _, length in seen], device=device)[:, None]
-    at = begins + torch.arange(wide * size, device=device)[None]
+    at = begins + torch.arange(width, device=device)[None]
     mask = at < lengths if window is None else (at < lengths) & (at >= lengths - window)
-    return Group(first, first + len(seen), torch.tensor(table, device=device), mask[:, None, None])
+    return torch.tensor(table, device=device), mask[:, None, None]

@@ -35,17 +35,17 @@ class Machine:
 
     @torch.inference_mode()
     def __init__(self, loaded: LoadedModel, options: EngineOptions) -> None:
-        self._seconds = loaded.load_seconds
-        cuda = loaded.model.device.type == "cuda"
+        self.load_seconds = loaded.load_seconds
+        cuda = loaded.device.type == "cuda"
         config = loaded.model.config.get_text_config()
         page_tokens = options.page_tokens or (GPU_PAGE if cuda else CPU_PAGE)
         self.places = Places(options.queue_limit)
         with self._phase("keys and values"):
-            shape = Shape.of(config, page_tokens, loaded.model.dtype)
+            shape = Shape.of(config, page_tokens, loaded.dtype)
             longest = -(-loaded.context_length // page_tokens)
             most = max(2, longest) * options.max_running
-            pages = pages_for(shape, loaded.model.device, kv_bytes=options.kv_bytes, most=most)
-            cache = KvCache(shape, pages, loaded.model.device)
+            pages = pages_for(shape, loaded.device, kv_bytes=options.kv_bytes, most=most)
+            cache = KvCache(shape, pages, loaded.device)
         self.capacity = pages * page_tokens  # tokens
         self._runner = Runner(loaded, cache)
         with self._phase("attention"):
@@ -60,13 +60,13 @@ class Machine:
         pooling = options.pooling
         self.embedding_size = None if pooling is None else int(config.hidden_size)
         self.stepper = Stepper(
-            scheduler,
-            self._runner,
-            cache,
-            Sampler(loaded.vocabulary_size, loaded.model.device),
-            None if pooling is None else Embedding(pooling),
-            loaded.vocabulary.bytes_of,
-            self.meters,
+            scheduler=scheduler,
+            runner=self._runner,
+            cache=cache,
+            sampler=Sampler(loaded.vocabulary_size, loaded.device),
+            embedding=None if pooling is None else Embedding(pooling),
+            bytes_of=loaded.vocabulary.bytes_of,
+            meters=self.meters,
         )
 
     def close(self) -> None:
@@ -78,7 +78,7 @@ class Machine:
     def _phase(self, name: str) -> Iterator[None]:
         began = time.perf_counter()
         yield
-        self._seconds[name] = time.perf_counter() - began
+        self.load_seconds[name] = time.perf_counter() - began
 
     def _warm_up(self, pace: Pace, cache: KvCache, tokens: int) -> None:
         """Run a prompt and a token, and learn what they take; the first time also warms the libraries up."""

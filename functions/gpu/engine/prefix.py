@@ -20,4 +20,6 @@ def extend_keys(sequence: Sequence, pages: int, page_tokens: int) -> None:
         before = keys[-1] if keys else b""
         tokens = array("I", sequence.tokens(page * page_tokens, (page + 1) * page_tokens))
         salt = sequence.salt if page == 0 else b""
-        keys.append(blake2b(salt + before + tokens.tobytes(), digest_size=KEY_BYTES, person=b"penstock-prefix").digest())
+        keys.append(
+            blake2b(salt + before + tokens.tobytes(), digest_size=KEY_BYTES, person=b"penstock-prefix").digest()
+        )

@@ -24,7 +24,10 @@ def quantize(model: Any, device: Any) -> None:
         # torchao applies the scales to the sums, and sums of 127 times the activations pass 65,504.
         raise ModelUnreadable("int8 weights overflow in float16: ask for bfloat16 or float32")
     # Late: it would write to standard error if the loader had not silenced it first.
-    from torchao.quantization import Int8WeightOnlyConfig, quantize_  # noqa: PLC0415
+    try:
+        from torchao.quantization import Int8WeightOnlyConfig, quantize_  # noqa: PLC0415
+    except ImportError as error:
+        raise ModelUnreadable("weights in 8 bits need torchao: install the `int8` extra") from error
 
     embedding = model.get_input_embeddings().weight
 

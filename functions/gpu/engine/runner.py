@@ -36,8 +36,8 @@ class Runner:
     """One model on its pages. To be called under torch.inference_mode, by one thread."""
 
     def __init__(self, loaded: LoadedModel, cache: KvCache) -> None:
-        self.device = loaded.model.device
-        self.dtype = loaded.model.dtype
+        self.device = loaded.device
+        self.dtype = loaded.dtype
         self._model = loaded.model
         self._cache: Any = cache
         self._attention = choose_attention(loaded.model.config.get_text_config(), self.device, self.dtype)

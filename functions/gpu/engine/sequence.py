@@ -4,8 +4,8 @@ Owned by the engine's thread. A choice that lost its pages (preemption) keeps it
 numbers, and is computed again from its tokens.
 """
 
-from random import Random
 from dataclasses import dataclass, field
+from random import Random
 from typing import Any
 
 from functions.gpu.engine.protocol import Sampling, TokenLogprobs

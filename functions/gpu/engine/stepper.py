@@ -6,7 +6,7 @@ whose mask is late lets its sequence sit out while the others go on. What a step
 events; sending them is the caller's.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -36,8 +36,15 @@ class Stepper:
     """One model at work on many sequences."""
 
     def __init__(
-        self, scheduler: Scheduler, runner: Runner, cache: KvCache, sampler: Sampler, embedding: Embedding | None,
-        bytes_of: Any, meters: Meters,
+        self,
+        *,
+        scheduler: Scheduler,
+        runner: Runner,
+        cache: KvCache,
+        sampler: Sampler,
+        embedding: Embedding | None,
+        bytes_of: Callable[[int], bytes],
+        meters: Meters,
     ) -> None:
         self._scheduler = scheduler
         self._runner = runner
@@ -232,8 +239,9 @@ class Stepper:
             return False
         try:
             sequence.mask = matcher.take()
-        except EngineError as error:
-            self._fail(sequence, error)
+        except Exception as error:
+            known = isinstance(error, EngineError)
+            self._fail(sequence, error if known else EngineError(f"the grammar failed: {error}"))  # type: ignore[arg-type]
             return False
         if matcher.done:
             self._finish(sequence, FinishReason.STOP)
@@ -245,7 +253,9 @@ class Stepper:
         except Exception as error:
             if len(sequences) == 1:
                 return [EngineError(f"no token could be picked: {type(error).__name__}: {error}")]
-            return [pick for place, one in enumerate(sequences) for pick in self._sample(logits[place : place + 1], [one])]
+            return [
+                pick for place, one in enumerate(sequences) for pick in self._sample(logits[place : place + 1], [one])
+            ]
 
     # Tell.
 
