@@ -41,7 +41,12 @@ def _contenders(shape: Shape, at_once: int) -> Iterator[dict[str, Contender]]:
     model, tokenizer = make_model(shape), make_tokenizer(shape.vocabulary)
     ours = Ours(
         make_engine(
-            make_model(shape), tokenizer, shape.context, max_running=at_once, queue_limit=at_once, kv_bytes=_KV_BYTES
+            make_model(shape),
+            tokenizer,
+            shape.context,
+            max_running=at_once,
+            queue_limit=2 * at_once,
+            kv_bytes=_KV_BYTES,
         )
     )
     with closing(ours):

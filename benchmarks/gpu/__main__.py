@@ -20,8 +20,11 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=120.0, help="the most for each section (default: 120)")
     options = parser.parse_args()
     arguments = [options.device, "quick" if options.quick else "full", str(options.seconds)]
-    parts = [[sys.executable, "-m", f"benchmarks.gpu.{part}", *arguments] for part in _PARTS]
-    sys.exit(any([subprocess.run(part, check=False).returncode for part in parts]))
+    codes = {
+        part: subprocess.run([sys.executable, "-m", f"benchmarks.gpu.{part}", *arguments], check=False).returncode
+        for part in _PARTS
+    }
+    sys.exit(any(codes.values()))
 
 
 if __name__ == "__main__":

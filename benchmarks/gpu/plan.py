@@ -46,7 +46,7 @@ class Plan:
 
 
 FULL = Plan(
-    Correctness(requests=8, prompt=(5, 700), new=(16, 48), window=100, step_tokens=64, pages=60),
+    Correctness(requests=8, prompt=(5, 700), new=(64, 96), window=100, step_tokens=64, pages=80),
     Speed(
         shape="8B",
         context=4_096,
@@ -75,7 +75,7 @@ FULL = Plan(
     ),
 )
 QUICK = Plan(
-    Correctness(requests=4, prompt=(5, 40), new=(6, 12), window=16, step_tokens=16, pages=6),
+    Correctness(requests=4, prompt=(5, 28), new=(24, 32), window=16, step_tokens=16, pages=6),
     Speed(
         shape="tiny",
         context=512,

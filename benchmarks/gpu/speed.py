@@ -49,7 +49,7 @@ class Speed:
             make_tokenizer(self._shape.vocabulary),
             self._plan.context,
             max_running=self._plan.max_running,
-            queue_limit=self._plan.offline,
+            queue_limit=2 * self._plan.offline,  # one owner may not have all of it
             step_tokens=self._plan.step_tokens,
             kv_bytes=None if self._device == "cuda" else 1 << 28,
         )
