@@ -5,6 +5,7 @@ engine and the ledger.
 """
 
 import asyncio
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
@@ -58,12 +59,21 @@ class Service:
         """Raises Unavailable where no request is taken."""
         if not self._open:
             raise stopping()
+        if not self.engine.alive:
+            self._replace()
+            raise Unavailable("The model has broken down; its process is being replaced.", code="gpu_stopping")
         # Beside those that run and those that wait for the engine there are bodies that arrive and prompts
         # that are tokenized: as many as may wait.
         if self.serving >= self.settings.max_running + 2 * self.settings.max_waiting:
             raise Unavailable("As many requests are being served as may.", code="queue_full")
         if self.bookkeeper.full:
             raise Unavailable("Too many settlements wait for the ledger.", code="ledger_unavailable")
+
+    def _replace(self) -> None:
+        """End the process, as a stop from outside would: whoever supervises it starts another."""
+        self._open = False
+        log.error("engine_broken")
+        signal.raise_signal(signal.SIGTERM)
 
     @property
     def serving(self) -> int:

@@ -36,9 +36,9 @@ SINCE = 1  # so that a process may be started again on the ledger of an earlier 
 PATIENCE = 20.0  # seconds; conditions decide, this only ends a test that is broken
 
 
-async def until(what: str, holds: Callable[[], Any]) -> None:
+async def until(what: str, holds: Callable[[], Any], patience: float = PATIENCE) -> None:
     """Wait for a condition."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + patience
     while not holds():
         assert time.monotonic() < end, f"waited in vain: {what}"
         await asyncio.sleep(0.005)
