@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.gpu.engine import sampler as subject
-from functions.gpu.engine.candidates import Wish, draw_among_likeliest
+from functions.gpu.engine.candidates import BLOCK, Wish, draw_among_likeliest
 from functions.gpu.engine.protocol import EngineError, Sampling
 from functions.gpu.engine.sampler import Picked, Sampler
 from functions.gpu.engine.sequence import Sequence
@@ -179,17 +179,20 @@ def test_a_nucleus_larger_than_the_first_look_is_exact() -> None:
 def test_a_few_tokens_that_may_come_are_sure_at_the_first_look() -> None:
     logits = torch.full((1, 50), -math.inf)
     logits[0, 7:10] = torch.tensor([1.0, 0.0, 2.0])
-    wishes = torch.tensor([Wish.of(Sampling(max_tokens=1, top_k=20), 0.5)], dtype=torch.float64)
+    wishes = torch.tensor([Wish.of(Sampling(max_tokens=1, top_k=4), 0.5)], dtype=torch.float64)
     token, sure = draw_among_likeliest(logits, logits.amax(1), wishes, look=4)
     assert (token.tolist(), sure.tolist()) == ([9], [True])
 
 
-@pytest.mark.parametrize("uniform", [0.0, LAST])
-def test_the_ends_of_the_uniform_numbers_are_tokens_that_may_come(uniform: float) -> None:
-    logits = gaussian(1, size=100 * 1500).view(100, 1500)
-    logits[:, :700] = logits[:, 1200:] = -math.inf  # whole blocks, and parts of some
-    rows = [row(random=Fixed(uniform)) for _ in logits]
-    for place, outcome in enumerate(Sampler(1500, "cpu").pick(logits, rows)):
+@pytest.mark.parametrize("steps", [*range(-3, 4), None])
+def test_no_rounding_where_blocks_meet_gives_a_token_that_cannot_come(steps: int | None) -> None:
+    logits = gaussian(1, size=100 * 3 * BLOCK).double().view(100, 3 * BLOCK)
+    logits[:, : BLOCK // 2] = logits[:, BLOCK : BLOCK + 9] = logits[:, 2 * BLOCK : 2 * BLOCK + 9] = -math.inf
+    logits[:, -9:] = logits[:, 2 * BLOCK - 9 : 2 * BLOCK] = -math.inf
+    edges = torch.softmax(logits, dim=1).view(100, 3, BLOCK).sum(2).cumsum(1)[:, 1].tolist()
+    uniforms = [LAST if steps is None else edge + steps * math.ulp(edge) for edge in edges]
+    outcomes = Sampler(3 * BLOCK, "cpu").pick(logits, [row(random=Fixed(uniform)) for uniform in uniforms])
+    for place, outcome in enumerate(outcomes):
         assert isinstance(outcome, Picked)
         assert logits[place, outcome.token] > -math.inf
 
