@@ -1,5 +1,6 @@
 """The README's commands and programs, run as they stand, against a service on another port."""
 
+import json
 import os
 import re
 import subprocess
@@ -35,8 +36,13 @@ def test_a_block_of_the_readme_runs(service: Service, language: str, block: str)
     if "curl" in block:
         assert '"content":' in output
         assert output.rstrip().endswith("data: [DONE]")
-    if language == "python":
+    if "stream=True" in block and language == "python":
         assert re.search(r"[A-Z].*\n\d+ tokens", output)
+    if "json_schema" in block:
+        *answers, last = output.splitlines()
+        assert all(set(json.loads(answer)) == {"gate", "sure"} for answer in answers)
+        assert len(answers) == 2
+        assert last == "An embedding of 192 numbers."
 
 
 def test_the_readme_has_its_two_commands_and_a_python_program() -> None:

@@ -244,8 +244,9 @@ class ContinuousEngine:
                 deliver(posts)
                 if not posts and stepper.waits:
                     time.sleep(WAIT_S)
-        finally:
-            self._end()
+            self._end(EngineError("the engine is closed"))
+        except Exception as error:  # a device that answers nothing any more, or an error of ours
+            self._end(EngineError(f"the engine broke: {type(error).__name__}: {error}"))
 
     def _take_in(self) -> bool:
         """Take in what was submitted and withdrawn, waiting for work; False once the engine is closed."""
@@ -260,11 +261,10 @@ class ContinuousEngine:
             stepper.cancel(generation)
         return not self._closed
 
-    def _end(self) -> None:
+    def _end(self, error: EngineError) -> None:
         with self._changed:
             self._closed = True
             submitted, self._submitted = self._submitted, []
-        error = EngineError("the engine is closed")
         deliver([*self._machine.stepper.fail_all(error), *((generation, error) for generation in submitted)])
         self._machine.close()
 

@@ -207,6 +207,10 @@ class Engine(Protocol):
     def embedding_size(self) -> int | None:
         """Numbers in an embedding; None where this model gives none."""
 
+    @property
+    def alive(self) -> bool:
+        """Whether it works. Once it does not, it never will again: its process is to be replaced."""
+
     async def tokenize(self, messages: Sequence[Mapping[str, str]]) -> list[int]:
         """The token ids of a conversation under the chat template, ready for the assistant's turn.
 

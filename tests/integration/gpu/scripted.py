@@ -50,6 +50,7 @@ class ScriptedEngine:
 
     vocabulary_size = 256
     embedding_size: int | None = 4
+    alive = True
 
     def __init__(
         self, *script: Step, context_length: int = 1_024, refusal: Exception | None = None, cached: int = 0

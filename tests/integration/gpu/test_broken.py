@@ -1,0 +1,27 @@
+"""An engine whose device answers nothing any more: the process refuses, and ends to be replaced."""
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.integration.gpu.scripted import ScriptedEngine
+from tests.integration.gpu.stand import chat, standing
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_broken_engine_ends_its_process_and_costs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raised: list[signal.Signals] = []
+    monkeypatch.setattr("functions.gpu.service.signal.raise_signal", raised.append)
+    engine = ScriptedEngine("never said")
+    async with standing(tmp_path, engine) as stand:
+        engine.alive = False
+        answered = [await stand.post(chat()) for _ in range(2)]
+        ready = await stand.http.get("/health/ready")
+        assert [response.status_code for _, response in answered] == [503, 503]
+        assert ready.status_code == 503
+        assert [await stand.record(lease) for lease, _ in answered] == [None, None]
+    assert raised == [signal.SIGTERM]  # once
