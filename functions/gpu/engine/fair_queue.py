@@ -10,13 +10,16 @@ from itertools import count
 
 from functions.gpu.engine.sequence import Sequence
 
+REMEMBERED = 4096  # owners whose last turn is known; that of others is longer ago
+
 
 class FairQueue:
     """Sequences that wait, by owner."""
 
     def __init__(self) -> None:
         self._waiting: dict[str, list[Sequence]] = {}
-        self._turns: dict[str, int] = {}  # of owners that wait
+        # Of owners that wait or not, the longest ago first: who is away for a moment comes back to its place.
+        self._turns: dict[str, int] = {}
         self._turn = count(1)
         self._length = 0
 
@@ -27,19 +30,22 @@ class FairQueue:
         """Take a sequence in, at its place by arrival: one that was preempted stands before later ones."""
         own = self._waiting.setdefault(sequence.owner, [])
         insort(own, sequence, key=lambda one: one.order)
-        self._turns.setdefault(sequence.owner, 0)
         self._length += 1
 
     def next(self, running: Counter[str]) -> Sequence | None:
         """Whose turn it is. It stays in the queue until it is removed."""
         if not self._waiting:
             return None
-        owner = min(self._waiting, key=lambda one: (running[one], self._turns[one], self._waiting[one][0].order))
+        turns = self._turns
+        owner = min(self._waiting, key=lambda one: (running[one], turns.get(one, 0), self._waiting[one][0].order))
         return self._waiting[owner][0]
 
     def begin(self, sequence: Sequence) -> None:
         """Remove a sequence whose turn it is."""
+        self._turns.pop(sequence.owner, None)
         self._turns[sequence.owner] = next(self._turn)
+        if len(self._turns) > REMEMBERED:
+            del self._turns[next(iter(self._turns))]
         self.remove(sequence)
 
     def remove(self, sequence: Sequence) -> bool:
@@ -50,7 +56,7 @@ class FairQueue:
         own.remove(sequence)
         self._length -= 1
         if not own:
-            del self._waiting[sequence.owner], self._turns[sequence.owner]
+            del self._waiting[sequence.owner]
         return True
 
     def sequences(self) -> list[Sequence]:

@@ -78,6 +78,7 @@ class Scheduler:
         # Who was planned early may have had to give way to an older one since.
         plan.decoding = [row for row in plan.decoding if row.sequence not in self._preempted]
         plan.reading = [row for row in plan.reading if row.sequence not in self._preempted]
+        plan.pages = list(dict.fromkeys(plan.pages))  # what one of them gave back, another may have taken
         return plan
 
     def computed(self, plan_rows: list[Row]) -> None:
