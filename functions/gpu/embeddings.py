@@ -29,7 +29,7 @@ async def read_embedding(engine: Engine, lease: Lease, body: bytes) -> Job:
 def _check_size(request: EmbeddingRequest, size: int | None) -> None:
     """Check that there are such embeddings, and that all of them together can be sent."""
     if size is None:
-        raise BadRequest("This model gives no embeddings.", param="model", code="unsupported_model")
+        raise BadRequest("This model gives no embeddings.", param="model", code="model_not_supported")
     if request.dimensions is not None and request.dimensions > size:
         message = f"dimensions is {request.dimensions}, but this model's embeddings have {size}."
         raise BadRequest(message, param="dimensions", code="invalid_value")

@@ -46,15 +46,16 @@ class Shape:
 
 
 class KvCache:
-    """The tensors. Zero at first, so that what no token has written is a number."""
+    """The tensors. A page holds whatever memory held, until it is wiped: no memory is touched before it is used."""
 
     def __init__(self, shape: Shape, pages: int, device: Any) -> None:
         self.shape = shape
         self.pages = pages
         size = (shape.layers, pages + 1, shape.page_tokens, shape.heads, shape.head_dim)
-        self._keys, self._values = (torch.zeros(size, dtype=shape.dtype, device=device) for _ in "kv")
+        self._keys, self._values = (torch.empty(size, dtype=shape.dtype, device=device) for _ in "kv")
         self.keys: list[Any] = list(self._keys)  # of each layer
         self.values: list[Any] = list(self._values)
+        self.wipe([pages])
 
     def copy(self, source: int, target: int) -> None:
         """Copy a page."""

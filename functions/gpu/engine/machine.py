@@ -83,6 +83,7 @@ class Machine:
     def _warm_up(self, pace: Pace, cache: KvCache, tokens: int) -> None:
         """Run a prompt and a token, and learn what they take; the first time also warms the libraries up."""
         pages = list(range(-(-(tokens + 1) // cache.shape.page_tokens)))
+        cache.wipe(pages)
         sequence = Sequence([1] * tokens, Sampling(max_tokens=1), output=[1], pages=pages)
         for learns in (False, True):
             for rows, decoding in (([Row(sequence, 0, tokens)], 0), ([Row(sequence, tokens, tokens + 1)], 1)):
@@ -90,4 +91,3 @@ class Machine:
                 self._runner.run(rows, decoding).logits.sum().item()
                 if learns:
                     pace.observe(decoding, 0 if decoding else tokens, time.perf_counter() - began)
-        cache.wipe(pages)

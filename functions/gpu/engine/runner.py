@@ -109,9 +109,9 @@ class Runner:
         """The logits of every position: two chunks of a prompt, then a decoded token."""
         pages = range(-(-len(ids) // self._cache.shape.page_tokens))
         sequence = Sequence(ids[:-1], Sampling(max_tokens=1, prompt_logprobs=0), pages=list(pages))
+        self._cache.wipe(list(pages))
         half, last = len(ids) // 2, len(ids) - 1
         logits = [self.run([Row(sequence, *part)], 0).logits.float() for part in ((0, half), (half, last))]
         sequence.output.append(ids[-1])
         logits.append(self.run([Row(sequence, last, last + 1)], 1).logits.float())
-        self._cache.wipe(list(pages))
         return torch.cat(logits)

@@ -225,7 +225,7 @@ async def test_a_model_without_embeddings_gives_none(tmp_path: Path) -> None:
         _, response = await stand.post(embedding())
         await cost_nothing(stand)
     assert response.status_code == 400
-    assert error_of(response)["code"] == "unsupported_model"
+    assert error_of(response)["code"] == "model_not_supported"
 
 
 async def test_more_embeddings_than_one_answer_holds_are_refused(tmp_path: Path) -> None:
