@@ -29,7 +29,7 @@ class DecodeGraphs:
     """The graphs of one model. Recording takes seconds and happens here."""
 
     def __init__(self, forward: Forward, cache: KvCache, *, most: int, longest: int) -> None:
-        page_tokens, device = cache.shape.page_tokens, torch.device("cuda")
+        page_tokens, device = cache.shape.page_tokens, cache.keys[0].device
         wide = -(-longest // page_tokens)
         self._nobodys_slot = cache.pages * page_tokens
         self._nobodys_page = cache.pages
@@ -68,7 +68,9 @@ class DecodeGraphs:
         wide = max(map(len, rows))
         lengths = [row.end for row in batch.rows]
         table = [page for pages in rows for page in (*pages, *[0] * (wide - len(pages)))]
-        flat = torch.tensor(lengths + table, dtype=torch.int32).pin_memory().to(self._lengths.device, non_blocking=True)
+        flat = torch.tensor(lengths + table, dtype=torch.int32)
+        if self._lengths.device.type == "cuda":
+            flat = flat.pin_memory().to(self._lengths.device, non_blocking=True)
         self._ids[:count].copy_(batch.ids[0])
         self._positions[:count].copy_(batch.positions[0])
         self._slots[:count].copy_(batch.slots)
