@@ -90,7 +90,7 @@ class GpuSettings(Settings):
         default=None, description="Where snapshots of the hub are kept; unset: as the hub."
     )
     offline: bool = Field(default=False, description="Whether a model that is not there is refused, not downloaded.")
-    metrics_token: SecretStr | None = Field(default=None, min_length=16, description="What /metrics asks for; unset: it is open.")
+    metrics_token: SecretStr | None = Field(default=None, min_length=16, description="Unset, /metrics is open.")
 
     @model_validator(mode="after")
     def _renewed_in_time(self) -> Self:
