@@ -42,6 +42,7 @@ class Runner:
         self._cache: Any = cache
         self._attention = choose_attention(loaded.model.config.get_text_config(), self.device, self.dtype)
         self._graphs: DecodeGraphs | None = None
+        self._own_attention = loaded.model.config._attn_implementation  # noqa: SLF001  (transformers has no other way)
         self._hidden: Any = None
         self._wants_hidden = False
         self._hook = loaded.model.base_model.register_forward_hook(self._keep_hidden)
@@ -87,8 +88,9 @@ class Runner:
             torch.cuda.synchronize(self.device)
 
     def close(self) -> None:
-        """Let go of the model and of the pages."""
+        """Let go of the model, as it was, and of the pages."""
         self._hook.remove()
+        self._model.set_attn_implementation(self._own_attention)
         self._graphs = self._model = self._cache = None
 
     def _forward(self, ids: Any, positions: Any, slots: Any, view: Any, keep: Any) -> Any:
