@@ -10,8 +10,8 @@ import pytest
 from functions.gpu.engine.engine import ContinuousEngine
 from functions.gpu.engine.options import EngineOptions, PrefixCache
 from functions.gpu.engine.protocol import Sampling
-from tests.unit.gpu.engine.transcripts import collect
 from tests.unit.gpu.engine.families import CONFIGS, FOLDER, SIZES, Reference, as_loaded, make_model, reference
+from tests.unit.gpu.engine.transcripts import collect
 
 pytestmark = pytest.mark.anyio
 

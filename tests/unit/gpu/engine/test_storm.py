@@ -22,8 +22,8 @@ from functions.gpu.engine.protocol import (
     Sampling,
 )
 from tests.tiny_model import CONTEXT_LENGTH
-from tests.unit.gpu.engine.transcripts import Transcript, collect
 from tests.unit.gpu.engine.families import FOLDER, SIZES, TOKENIZER, as_loaded, make_model
+from tests.unit.gpu.engine.transcripts import Transcript, collect
 
 pytestmark = pytest.mark.anyio
 
