@@ -19,6 +19,7 @@ from unittest.mock import patch
 
 import torch
 
+import benchmarks.gpu.bare  # noqa: F401  (before the engine is imported)
 from benchmarks.engine.models import FIRST_WORD, make_causal_lm, make_tokenizer
 from benchmarks.engine.ours import greedy, make_engine
 from benchmarks.engine.workload import Request, workload

@@ -59,7 +59,7 @@ FULL = Plan(
         batches=(1, 16, 64, 256),
         batch_prompt=512,
         batch_steps=50,
-        copied=4 << 30,
+        copied=1 << 30,
         multiplied=8_192,
         alone=Alone(
             "8B",

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+import benchmarks.gpu.bare  # noqa: F401  (before the engine is imported)
 from benchmarks.engine.alone import Alone
 from benchmarks.engine.models import FIRST_WORD, make_model, make_tokenizer
 from benchmarks.engine.ours import Stream, full_sampling, greedy, make_engine
@@ -41,11 +42,24 @@ class Speed:
         self._device = arguments.device
         self._shape = SHAPES[self._plan.shape]
         self._words = range(FIRST_WORD, self._shape.vocabulary)
+        self._engine: ContinuousEngine
+        self._floors: Floors
+
+    async def setup(self) -> AsyncIterator[Line]:
+        """The device's ceilings, while there is memory for it; then a model and an engine, and what they took."""
+        ceilings = measure_ceilings(self._device, self._plan.copied, self._plan.multiplied)
+        yield {
+            "device": torch.cuda.get_device_name() if self._device == "cuda" else "cpu",
+            "torch": torch.__version__,
+            "bytes_per_s": ceilings.bandwidth,
+            "bfloat16_operations_per_s": ceilings.operations,
+        }
         begun = time.monotonic()
-        self._model = make_model(self._shape, dtype=torch.bfloat16, device=self._device)
+        model = make_model(self._shape, dtype=torch.bfloat16, device=self._device)
         made = time.monotonic()
-        self._engine: ContinuousEngine = make_engine(
-            self._model,
+        self._floors = Floors(model, self._shape, ceilings)
+        self._engine = make_engine(
+            model,
             make_tokenizer(self._shape.vocabulary),
             self._plan.context,
             max_running=self._plan.max_running,
@@ -53,18 +67,13 @@ class Speed:
             step_tokens=self._plan.step_tokens,
             kv_bytes=None if self._device == "cuda" else 1 << 28,
         )
-        self._made = {"model_s": made - begun, "engine_s": time.monotonic() - made}
-
-    async def setup(self) -> AsyncIterator[Line]:
-        """What there is, and how long it took to make it."""
         figures = self._engine.figures()
         yield {
-            "device": torch.cuda.get_device_name() if self._device == "cuda" else "cpu",
-            "torch": torch.__version__,
             "shape": asdict(self._shape),
-            "weights_bytes": sum(tensor.numel() * tensor.element_size() for tensor in self._model.parameters()),
+            "weights_bytes": sum(tensor.numel() * tensor.element_size() for tensor in model.parameters()),
             "kv_tokens": figures.pages * figures.page_tokens,
-            **self._made,
+            "model_s": made - begun,
+            "engine_s": time.monotonic() - made,
         }
 
     async def offline(self) -> AsyncIterator[Line]:
@@ -104,14 +113,11 @@ class Speed:
 
     async def decode(self) -> AsyncIterator[Line]:
         """A step that decodes so many rows, beside what its bytes and its operations take at the least."""
-        ceilings = measure_ceilings(self._device, self._plan.copied, self._plan.multiplied)
-        floors = Floors(self._model, self._shape, ceilings)
-        yield {"bytes_per_s": ceilings.bandwidth, "bfloat16_operations_per_s": ceilings.operations}
         new = self._plan.context - self._plan.batch_prompt
         for rows in self._plan.batches:
-            yield floors.beside(rows, *await self._step(rows, greedy(new))) | {"sampling": "greedy"}
+            yield self._floors.beside(rows, *await self._step(rows, greedy(new))) | {"sampling": "greedy"}
         rows = self._plan.batches[-1]
-        yield floors.beside(rows, *await self._step(rows, full_sampling(new))) | {"sampling": "full"}
+        yield self._floors.beside(rows, *await self._step(rows, full_sampling(new))) | {"sampling": "full"}
 
     async def alone(self) -> AsyncIterator[Line]:
         """What `benchmarks.engine` asks of the engine alone."""
@@ -136,12 +142,13 @@ class Speed:
         return not late
 
     async def _client(self, requests: Sequence[Request], owner: str, served: Served, until: float) -> None:
-        """One request after another, until time is over: what is under way then is not counted."""
+        """One request after another, until time is over: of what is under way then, only the tokens count."""
         for request in requests:
             stream = Stream(self._engine, request, owner=owner)
             done, _ = await asyncio.wait([stream.task], timeout=until - time.monotonic())
             await stream.end()
             if not done:
+                served.tokens += stream.tokens
                 return
             stream.task.result()
             served.add(Timeline(stream.begun, [stream.arrivals]), request.new)
@@ -170,8 +177,10 @@ class Speed:
 
 async def _measure(arguments: Arguments) -> bool:
     speed: Any = Speed(arguments)
+    if not await tell("setup", speed.setup()):
+        return False
     well = True
-    for section in (speed.setup, speed.offline, speed.online, speed.decode, speed.alone):
+    for section in (speed.offline, speed.online, speed.decode, speed.alone):
         well &= await tell(section.__name__, arguments.bounded(section()))
     await speed.close()
     return well
