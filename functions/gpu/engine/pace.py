@@ -1,13 +1,13 @@
 """How many tokens of prompts one step may compute beside the sequences that decode.
 
 Who decodes waits for the whole step, so a prompt is taken in chunks that make it at most `stretch` times as
-long as a step that only decodes. Where many wait and few decode, the many outweigh the few, and chunks grow
-in proportion: who waits loses its whole time, who decodes a part of it. What a step and a token cost is
-measured as the engine runs, because it depends on the model, the machine and the length of what is attended
-to.
+long as a step that only decodes. Where several wait and few decode, the many outweigh the few, and chunks
+grow in proportion: small ones would cost those who wait, and the machine, more than they spare the others.
+What a step and a token cost is measured as the engine runs, because it depends on the model, the machine and
+the length of what is attended to.
 """
 
-WEIGHT = 4  # of one who waits, beside one who decodes
+WEIGHT = 16  # of each who waits behind the first, beside one who decodes
 SLOW, FAST = 0.2, 0.5  # how much of a new measurement is believed
 
 
@@ -29,7 +29,7 @@ class Pace:
         step_s = self._step_s(decoding)
         if not self._token_s or not step_s:
             return min(self._least, most)
-        room_s = (self._stretch - 1) * step_s * max(1.0, WEIGHT * reading / decoding)
+        room_s = (self._stretch - 1) * step_s * max(1.0, WEIGHT * (reading - 1) / decoding)
         return max(min(self._least, most), min(most, int(room_s / self._token_s)))
 
     def observe(self, decoding: int, prompt_tokens: int, seconds: float) -> None:
