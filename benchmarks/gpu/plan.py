@@ -46,7 +46,7 @@ class Plan:
 
 
 FULL = Plan(
-    Correctness(requests=8, prompt=(5, 700), new=(64, 96), window=100, step_tokens=64, pages=80),
+    Correctness(requests=8, prompt=(5, 700), new=(64, 96), window=100, step_tokens=64, pages=54),
     Speed(
         shape="8B",
         context=4_096,
