@@ -1,90 +1,48 @@
-"""Four families of models and one more, at their smallest, and what `generate` answers with them."""
+"""Tiny models of the families that the engine is tested on, and what transformers itself answers with them."""
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import (
-    AutoModelForCausalLM,
-    Gemma2Config,
-    Gemma3TextConfig,
-    LlamaConfig,
-    MistralConfig,
-    Qwen3Config,
-)
+from transformers import Gemma2Config, Gemma3TextConfig, LlamaConfig, MistralConfig, Qwen3Config
 
-from functions.gpu.engine.detokenizer import TokenText
-from functions.gpu.engine.loader import LoadedModel
-from tests.tiny_model import CONTEXT_LENGTH, make_tokenizer, tiny_sizes
+from functions.gpu.engine.loader import LoadedModel, load
+from functions.gpu.engine.options import EngineOptions
+from tests.tiny_model import make_tiny_model, make_tokenizer, tiny_sizes
 
-WINDOW = 24  # tokens; smaller than most texts of the tests
-GAP = 1e-3  # between the two likeliest tokens' logits: a thousand times what rounding can move
-
-TOKENIZER = make_tokenizer()
-SIZES = tiny_sizes(TOKENIZER)
-CONFIGS: dict[str, Any] = {
-    "llama": LlamaConfig(**SIZES),
-    "qwen3": Qwen3Config(**SIZES),
-    "mistral": MistralConfig(**SIZES, sliding_window=WINDOW),
-    "gemma3": Gemma3TextConfig(
-        **{**SIZES, "num_hidden_layers": 3},
-        sliding_window=WINDOW,
-        layer_types=["sliding_attention", "full_attention", "sliding_attention"],
-        query_pre_attn_scalar=8,
-    ),
-    "gemma2": Gemma2Config(**SIZES, sliding_window=WINDOW, query_pre_attn_scalar=8),  # with soft caps
+MARGIN = 1e-3  # between the two likeliest tokens' logits, at least; rounding moves them by a thousandth of it
+WINDOW: dict[str, Any] = {"sliding_window": 12}  # tokens, and every text is longer
+ALTERNATING: dict[str, Any] = {**WINDOW, "layer_types": ["sliding_attention", "full_attention"]}
+FAMILIES: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "llama": lambda sizes: LlamaConfig(**sizes),
+    "qwen3": lambda sizes: Qwen3Config(**sizes),
+    "mistral": lambda sizes: MistralConfig(**sizes, **WINDOW),
+    "gemma2": lambda sizes: Gemma2Config(**sizes, **ALTERNATING, attn_logit_softcapping=5.0, query_pre_attn_scalar=8),
+    "gemma3": lambda sizes: Gemma3TextConfig(**sizes, **ALTERNATING, query_pre_attn_scalar=8),
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """A prompt, and the greedy answer that `generate` gives alone."""
-
-    prompt: list[int]
-    answer: list[int] = field(repr=False)
-
-
-def make_model(family: str, seed: int = 0) -> Any:
-    """A random model of the family, in float32 on the CPU."""
-    torch.manual_seed(seed)
-    model = AutoModelForCausalLM.from_config(CONFIGS[family], dtype=torch.float32).eval()
-    model.generation_config.eos_token_id = None
-    model.generation_config.pad_token_id = 0
-    return model
+def load_family(name: str, folder: Path) -> LoadedModel:
+    """A tiny model of this family in float32 that never ends by itself."""
+    tokenizer = make_tokenizer()
+    config = FAMILIES[name](tiny_sizes(tokenizer))
+    make_tiny_model(folder, config=config, tokenizer=tokenizer, endless=True)
+    return load(EngineOptions(folder, dtype="float32", device="cpu"))
 
 
-def as_loaded(model: Any, end_ids: frozenset[int] = frozenset()) -> LoadedModel:
-    """The model as the loader would give it. It answers without end unless `end_ids` are given."""
-    return LoadedModel(
-        model=model,
-        tokenizer=TOKENIZER,
-        vocabulary=TokenText(TOKENIZER.backend_tokenizer),
-        vocabulary_size=len(TOKENIZER),
-        context_length=CONTEXT_LENGTH,
-        end_ids=end_ids,
-        device=model.device,
-        dtype=model.dtype,
-        load_seconds={},
+def reference(loaded: LoadedModel, prompt: list[int], count: int) -> list[int]:
+    """transformers' greedy answer. Fails where two tokens are so close that rounding could decide between them."""
+    ids = torch.tensor([prompt])
+    answer = loaded.model.generate(
+        ids,
+        attention_mask=torch.ones_like(ids),
+        do_sample=False,
+        max_new_tokens=count,
+        return_dict_in_generate=True,
+        output_logits=True,
     )
-
-
-def reference(model: Any, prompt: list[int], count: int) -> Reference | None:
-    """What `generate` answers; None where two tokens are so close that rounding could choose."""
-    with torch.inference_mode():
-        given = model.generate(
-            torch.tensor([prompt]),
-            attention_mask=torch.ones(1, len(prompt), dtype=torch.long),
-            max_new_tokens=count,
-            do_sample=False,
-            output_logits=True,
-            return_dict_in_generate=True,
-        )
-    for logits in given.logits:
+    for logits in answer.logits:
         first, second = logits[0].topk(2).values.tolist()
-        if first - second < GAP:
-            return None
-    return Reference(prompt, given.sequences[0, len(prompt) :].tolist())
-
-
-FOLDER = Path()  # a model that is given needs none
+        assert first - second > MARGIN
+    return [int(token) for token in answer.sequences[0, len(prompt) :]]
