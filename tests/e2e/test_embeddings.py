@@ -70,7 +70,11 @@ def test_a_size_that_is_offered_can_be_had(embedding: Pair) -> None:
     assert refusal.value.param == "dimensions"
 
 
-def test_a_model_that_only_writes_gives_none(service: Service) -> None:
-    with pytest.raises(openai.APIStatusError) as refusal:
-        service.client().embeddings.create(model="demo", input="hi")
-    assert 400 <= refusal.value.status_code < 500
+def test_the_demo_model_gives_some_too(service: Service) -> None:
+    client = service.client()
+    (whole,) = client.embeddings.create(model="demo", input="hi").data
+    (cut,) = client.embeddings.create(model="demo", input="hi", dimensions=96).data
+    assert (len(whole.embedding), len(cut.embedding)) == (192, 96)
+    with pytest.raises(openai.BadRequestError) as refusal:
+        client.embeddings.create(model="demo", input="hi", dimensions=95)
+    assert refusal.value.param == "dimensions"
