@@ -13,7 +13,7 @@ from tests.unit.gpu.engine.ragged import Ragged, attend_to, plain_attention, rag
 MIXED = Ragged((600, 257, 256, 255, 3, 1), ((0, 20), (250, 20), (512, 9)), page_tokens=PAGE_TOKENS)
 
 
-def plain_varlen(
+def plain_varlen(  # noqa: PLR0917  (the signature of the kernel)
     query: Any,
     keys: Any,
     values: Any,
