@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from tests.unit.gpu.engine.answers import DEADLINE
+from tests.unit.gpu.engine.transcripts import DEADLINE
 
 
 def nothing(*_: Any) -> None:

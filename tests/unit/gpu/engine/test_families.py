@@ -1,52 +1,91 @@
-"""Token for token what transformers' `generate` gives, in every family and in every way that a batch can go."""
+"""Greedy answers equal those of `model.generate`, token for token, however the engine gets to them."""
 
 import asyncio
-from pathlib import Path
-from random import Random
+import random
+from functools import cache
+from typing import Any
 
 import pytest
-import torch
-from transformers import AutoTokenizer
 
-from functions.gpu.engine.loader import LoadedModel, load
+from functions.gpu.engine.engine import ContinuousEngine
 from functions.gpu.engine.options import EngineOptions, PrefixCache
 from functions.gpu.engine.protocol import Sampling
-from tests.unit.gpu.engine.answers import ask_one
-from tests.unit.gpu.engine.conftest import DEMO_MODEL, MakeEngine, engine_on, kv_bytes
-from tests.unit.gpu.engine.families import FAMILIES, load_family, reference
+from tests.unit.gpu.engine.lineup import CONFIGS, FOLDER, SIZES, Reference, as_loaded, make_model, reference
+from tests.unit.gpu.engine.transcripts import collect
 
 pytestmark = pytest.mark.anyio
 
-NEW = 24  # tokens of each answer
-MANY = 64  # requests at once
-DEMO_PAGES = 24  # of 16 tokens
-
-Wanted = list[tuple[list[int], list[int]]]
-"""Prompts, and the answers to them."""
+AT_ONCE = 64
+SHARED = 70  # tokens that some prompts begin with
 
 
-def make_prompts(seed: int) -> list[list[int]]:
-    """Of all lengths; every fourth begins as others do."""
-    random = Random(seed)
-    shared = [random.randrange(3, 300) for _ in range(22)]
-    prompts = [[random.randrange(3, 300) for _ in range(random.choice([1, 3, 17, 40, 90]))] for _ in range(MANY)]
-    return [shared + prompt[:9] if place % 4 == 0 else prompt for place, prompt in enumerate(prompts)]
+@cache
+def model_of(family: str) -> Any:
+    return make_model(family)
 
 
-@pytest.fixture(scope="module", params=FAMILIES)
-def family(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
-    return load_family(request.param, tmp_path_factory.mktemp(request.param))
-
-
-@pytest.fixture(scope="module")
-def wanted(family: LoadedModel) -> Wanted:
-    """The prompts whose answers rounding cannot decide: nearly all of them."""
-    found = [(prompt, answer) for prompt in make_prompts(1) if (answer := reference(family, prompt, NEW))]
-    assert len(found) > MANY // 2
+@cache
+def references(family: str) -> list[Reference]:
+    """Prompts of all lengths, some with one beginning, and answers that no rounding decides."""
+    draw = random.Random(7)
+    beginning = [draw.randrange(3, SIZES["vocab_size"]) for _ in range(SHARED)]
+    found: list[Reference] = []
+    while len(found) < AT_ONCE:
+        prompt = [draw.randrange(3, SIZES["vocab_size"]) for _ in range(draw.randint(1, 110))]
+        if len(found) % 4 == 0:
+            prompt = beginning + prompt[:20]
+        one = reference(model_of(family), prompt, draw.randint(1, 40))
+        found += [one] if one else []
     return found
 
 
-async def answer_all(engine: object, wanted: Wanted) -> list[list[int]]:
-    sampling = Sampling(max_tokens=NEW, temperature=0, logprobs=0)
-    found = await asyncio.gather(*(ask_one(engine, prompt, sampling) for prompt, _ in wanted))  # type: ignore[arg-type]
-    return [answer.ids for answer in found]
+async def check(engine: ContinuousEngine, wanted: list[Reference]) -> None:
+    """Ask for all at once."""
+    given = await asyncio.gather(
+        *(
+            collect(engine.generate([one.prompt], Sampling(max_tokens=len(one.answer), temperature=0, logprobs=0)))
+            for one in wanted
+        )
+    )
+    assert [answer.tokens for answer in given] == [one.answer for one in wanted]
+    assert engine.figures().pages_used == 0
+
+
+def kv_bytes(family: str, tokens: int) -> int:
+    """Memory for the keys and values of so many tokens in float32."""
+    config = CONFIGS[family]
+    return tokens * 2 * config.num_hidden_layers * config.num_key_value_heads * config.head_dim * 4
+
+
+@pytest.mark.parametrize("family", CONFIGS)
+async def test_sixty_four_at_once(family: str) -> None:
+    wanted = references(family)
+    engine = ContinuousEngine(as_loaded(model_of(family)), EngineOptions(FOLDER, queue_limit=2 * AT_ONCE))
+    await check(engine, wanted)
+    await check(engine, wanted)  # and again, now from the prefix cache
+    assert engine.figures().cached_tokens_total > SHARED
+    await engine.close()
+
+
+@pytest.mark.parametrize("family", CONFIGS)
+async def test_few_pages_preempt_and_compute_again(family: str) -> None:
+    wanted = references(family)
+    options = EngineOptions(FOLDER, queue_limit=2 * AT_ONCE, kv_bytes=kv_bytes(family, 320), page_tokens=8)
+    engine = ContinuousEngine(as_loaded(model_of(family)), options)
+    await check(engine, wanted)
+    assert engine.figures().preemptions_total > 0
+    await engine.close()
+
+
+@pytest.mark.parametrize("family", CONFIGS)
+async def test_small_chunks_of_prompts_between_steps_of_others(family: str) -> None:
+    wanted = references(family)
+    options = EngineOptions(
+        FOLDER, queue_limit=2 * AT_ONCE, max_running=8, step_tokens=12, page_tokens=4, prefix_cache=PrefixCache.OFF
+    )
+    engine = ContinuousEngine(as_loaded(model_of(family)), options)
+    await check(engine, wanted[:32])
+    figures = engine.figures()
+    assert figures.cached_tokens_total == 0
+    assert figures.steps_total > figures.prompt_tokens_total / 12
+    await engine.close()

@@ -22,7 +22,7 @@ from functions.gpu.engine.protocol import (
     Sampling,
 )
 from tests.tiny_model import CONTEXT_LENGTH
-from tests.unit.gpu.engine.families import FOLDER, SIZES, TOKENIZER, as_loaded, make_model
+from tests.unit.gpu.engine.lineup import FOLDER, SIZES, TOKENIZER, as_loaded, make_model
 from tests.unit.gpu.engine.transcripts import Transcript, collect
 
 pytestmark = pytest.mark.anyio
@@ -65,10 +65,18 @@ def model() -> Any:
 @pytest.fixture
 async def engine(model: Any) -> AsyncIterator[ContinuousEngine]:
     """Pages for a few sequences only, and room for everybody to wait."""
-    sizes = {"queue_limit": 4 * REQUESTS, "max_running": 24, "step_tokens": 48, "page_tokens": 8}
     config = model.config
     page = 2 * config.num_hidden_layers * 8 * config.num_key_value_heads * config.head_dim * 4
-    options = EngineOptions(FOLDER, **sizes, kv_bytes=96 * page, prefix_cache=PrefixCache.SHARED, pooling=Pooling.MEAN)
+    options = EngineOptions(
+        FOLDER,
+        queue_limit=4 * REQUESTS,
+        max_running=24,
+        step_tokens=48,
+        page_tokens=8,
+        kv_bytes=96 * page,
+        prefix_cache=PrefixCache.SHARED,
+        pooling=Pooling.MEAN,
+    )
     engine = ContinuousEngine(as_loaded(model, frozenset({TOKENIZER.eos_token_id})), options)
     engine._machine._runner._model.base_model.embed_tokens = Bomb(model.base_model.embed_tokens)
     yield engine
