@@ -4,12 +4,18 @@ import subprocess
 import sys
 
 from functions.gpu import engine
-from functions.gpu.engine import protocol
+from functions.gpu.engine import figures, options, protocol
 
 
 def test_every_public_name_is_there() -> None:
-    seam = {name for name, thing in vars(protocol).items() if getattr(thing, "__module__", "") == protocol.__name__}
-    assert set(engine.__all__) == seam | {"Event", "load_engine"}
+    seam = {
+        name
+        for module in (protocol, options)
+        for name, thing in vars(module).items()
+        if getattr(thing, "__module__", "") == module.__name__
+    }
+    assert set(engine.__all__) == seam | {"Event", "Figures", "Histogram", "load_engine", "resolve_model"}
+    assert (engine.Figures, engine.Histogram) == (figures.Figures, figures.Histogram)
     assert all(hasattr(engine, name) for name in engine.__all__)
 
 
