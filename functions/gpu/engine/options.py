@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from math import inf
 from pathlib import Path
 
 
@@ -50,8 +51,8 @@ class EngineOptions:
         for name, least in {"queue_limit": 1, "max_running": 1, "step_tokens": 1}.items():
             if getattr(self, name) < least:
                 raise ValueError(f"{name} is {getattr(self, name)}, not at least {least}")
-        if self.stretch <= 1:
-            raise ValueError(f"stretch is {self.stretch}, not over 1")
+        if not 1 < self.stretch < inf:
+            raise ValueError(f"stretch is {self.stretch}, not over 1 and finite")
         if self.step_tokens < self.max_running:
             raise ValueError("step_tokens is less than max_running: a step must hold a token of each sequence")
         if self.page_tokens is not None and self.page_tokens < 1:

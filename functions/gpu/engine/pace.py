@@ -30,7 +30,7 @@ class Pace:
         if not self._token_s or not step_s:
             return min(self._least, most)
         room_s = (self._stretch - 1) * step_s * max(1.0, WEIGHT * (reading - 1) / decoding)
-        return max(min(self._least, most), min(most, int(room_s / self._token_s)))
+        return max(min(self._least, most), int(min(most, room_s / self._token_s)))
 
     def observe(self, decoding: int, prompt_tokens: int, seconds: float) -> None:
         """Learn from a step."""

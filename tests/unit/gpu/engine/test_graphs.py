@@ -67,14 +67,28 @@ class Stream:
         """Nothing is under way."""
 
 
+class Kernel:
+    """The plain one, which remembers what it was asked for last."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[int, int]] = []  # of each row: its length, and its first page
+
+    def __call__(self, *given: Any, **options: Any) -> Any:
+        self.asked = list(zip(options["seqused_k"].tolist(), options["block_table"][:, 0].tolist(), strict=True))
+        return plain_varlen(*given, **options)
+
+
 @pytest.fixture
-def no_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(varlen, "varlen_attn", plain_varlen)
+def kernel(monkeypatch: pytest.MonkeyPatch) -> Kernel:
+    """No CUDA is needed where this is."""
+    kernel = Kernel()
+    monkeypatch.setattr(varlen, "varlen_attn", kernel)
     monkeypatch.setattr(torch.cuda, "CUDAGraph", Recording)
     monkeypatch.setattr(torch.cuda, "graph", recording)
     monkeypatch.setattr(torch.cuda, "Stream", Stream)
     monkeypatch.setattr(torch.cuda, "current_stream", Stream)
     monkeypatch.setattr(torch.cuda, "stream", lambda _: nullcontext())
+    return kernel
 
 
 def steps() -> Iterator[list[Sequence]]:
@@ -104,7 +118,7 @@ def pair() -> tuple[Runner, KvCache, Runner, KvCache]:
 
 
 @torch.inference_mode()
-def test_graphs_give_what_a_step_gives_and_touch_nobodys_page_but_the_last(no_cuda: None) -> None:
+def test_graphs_give_what_a_step_gives_and_touch_nobodys_page_but_the_last(kernel: Kernel) -> None:
     eager, its_cache, runner, cache = pair()
     graphs = DecodeGraphs(recorded(runner._forward), cache, most=MOST, longest=LONGEST)
     assert not any(tensor[:-1].any() for tensor in (*cache.keys, *cache.values))  # what recording left behind
@@ -112,13 +126,15 @@ def test_graphs_give_what_a_step_gives_and_touch_nobodys_page_but_the_last(no_cu
         for one in (eager, runner):
             paged.read(one, sequences)
         logits = run(graphs, sequences, cache)
+        padding = kernel.asked[len(sequences) :]
+        assert padding == [(1, cache.pages)] * len(padding)  # a token of nobody's, on the page that is nobody's
         torch.testing.assert_close(logits, paged.decode(eager, sequences), rtol=1e-5, atol=1e-5)
         for own, others in zip([*cache.keys, *cache.values], [*its_cache.keys, *its_cache.values], strict=True):
             torch.testing.assert_close(own[:-1], others[:-1], rtol=1e-5, atol=1e-5)
 
 
 @torch.inference_mode()
-def test_a_step_larger_than_every_graph_has_none(no_cuda: None) -> None:
+def test_a_step_larger_than_every_graph_has_none(kernel: Kernel) -> None:
     _, _, runner, cache = pair()
     graphs = DecodeGraphs(recorded(runner._forward), cache, most=1, longest=LONGEST)
     assert run(graphs, [paged.sequence([page], 2) for page in range(2)], cache) is None
