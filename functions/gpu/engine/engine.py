@@ -228,7 +228,6 @@ class ContinuousEngine:
             self._changed.notify()
 
     def _withdraw(self, generation: Generation) -> None:
-        generation.abandon()
         with self._changed:
             self._abandoned.append(generation)
             self._changed.notify()
@@ -241,7 +240,8 @@ class ContinuousEngine:
         try:
             while self._take_in():
                 posts = stepper.step()
-                deliver(posts)
+                for lost in deliver(posts):
+                    stepper.cancel(lost)
                 if not posts and stepper.waits:
                     time.sleep(WAIT_S)
             self._end(EngineError("the engine is closed"))

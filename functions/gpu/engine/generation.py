@@ -35,7 +35,6 @@ class Generation:
         self.dimensions: int | None = None  # of embeddings
         self.submitted_at = time.monotonic()
         self.begun = False
-        self._abandoned = False
         self._loop = asyncio.get_running_loop()
         self._mailbox: asyncio.Queue[Posted] = asyncio.Queue()
 
@@ -46,14 +45,10 @@ class Generation:
             raise event
         return event
 
-    def abandon(self) -> None:
-        """Say that nobody reads any more."""
-        self._abandoned = True
-
     @property
-    def abandoned(self) -> bool:
-        """Whether nobody reads any more, or nobody can."""
-        return self._abandoned or self._loop.is_closed()
+    def alive(self) -> bool:
+        """Whether it goes on. In the step in which one of its sequences fails, the others may be at work still."""
+        return bool(self.sequences)
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -68,8 +63,12 @@ class Generation:
 Post = tuple[Generation, Posted]
 
 
-def deliver(posts: Iterable[Post]) -> None:
-    """Send events to their readers (from the engine's thread), waking each event loop once."""
+def deliver(posts: Iterable[Post]) -> list[Generation]:
+    """Send events to their readers (from the engine's thread), waking each event loop once.
+
+    Gives the generations that nobody can read any more, because their loop is closed.
+    """
+    lost: list[Generation] = []
     by_loop: dict[asyncio.AbstractEventLoop, list[Post]] = {}
     for post in posts:
         by_loop.setdefault(post[0].loop, []).append(post)
@@ -77,8 +76,8 @@ def deliver(posts: Iterable[Post]) -> None:
         try:
             loop.call_soon_threadsafe(_put, own)
         except RuntimeError:  # the loop is closed
-            for generation, _ in own:
-                generation.abandon()
+            lost += {generation: None for generation, _ in own}
+    return lost
 
 
 def _put(posts: list[Post]) -> None:

@@ -80,7 +80,8 @@ class Sampler:
     def pick(self, logits: Any, rows: Rows[Sequence]) -> list[Picked | EngineError]:
         """The next token of each row, from its `logits` [R, V]; an EngineError in the place of a row that fails.
 
-        Reads a row's options and tokens, and draws from its generator; changes nothing else.
+        Reads a row's options and tokens, and draws from its generator; changes nothing else. Where it raises, the
+        numbers that were drawn are kept for the next call.
         """
         outcomes = self._refused(rows)
         places = [place for place in range(len(rows)) if place not in outcomes]
@@ -88,6 +89,8 @@ class Sampler:
         if places:
             block = self._block(_at(logits, places), [rows[place] for place in places])
             outcomes.update(zip(places, _settle(block), strict=True))
+            for row in block.rows:
+                row.drawn = None
         return [outcomes[place] for place in range(len(rows))]
 
     def forget(self, row: Sequence) -> None:
@@ -118,7 +121,9 @@ class Sampler:
 def _wish(row: Sequence) -> Wish | None:
     if Method.of(row.sampling) is Method.GREEDY:
         return None
-    return Wish.of(row.sampling, row.random.random())
+    if row.drawn is None:
+        row.drawn = row.random.random()
+    return Wish.of(row.sampling, row.drawn)
 
 
 def _at(table: Any, places: list[int]) -> Any:

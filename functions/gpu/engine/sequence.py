@@ -37,6 +37,7 @@ class Sequence:
     embeds: bool = False  # asks for the prompt's embedding, and for no choice
     hidden: Any = None  # what of its hidden states is pooled so far
     prompt_logprobs: list[TokenLogprobs] = field(default_factory=list)
+    drawn: float | None = None  # the random number of the next token, while that is picked
     mask: Any = None  # the grammar's, for the next token: int32 [ceil(vocabulary / 32)]; None: all may come
     # What belongs to it elsewhere: the request, its text, its grammar's state.
     generation: Any = None

@@ -125,7 +125,8 @@ class Stepper:
             half = len(rows) // 2
             first = self._compute(rows[:half], min(decoding, half))
             first = [replace(one, logits=one.logits.clone()) for one in first]  # the next pass may reuse them
-            return first + self._compute(rows[half:], max(0, decoding - half))
+            rest, left = _alive(rows[half:]), len(_alive(rows[half:decoding]))
+            return first + self._compute(rest, left)
         self._scheduler.computed(rows)
         return computed
 
@@ -141,7 +142,7 @@ class Stepper:
             if sequence.sampling.prompt_logprobs is not None:
                 self._score(row, computed.logits[at : at + wanted])
             at += wanted
-            if row.samples and sequence not in self._held:
+            if row.samples and sequence.generation.alive and sequence not in self._held:
                 family = self._family(sequence)
                 sequences += family
                 places += [at - 1] * len(family)
@@ -183,7 +184,12 @@ class Stepper:
             sequence.prompt_logprobs = [TokenLogprobs(Candidate(first, self._bytes_of(first), None), ())]
         missing = len(sequence.prompt) - len(sequence.prompt_logprobs)
         targets = sequence.prompt[row.start + 1 : row.end + 1][:missing]
-        for token, (logprob, others) in zip(targets, score(logits[: len(targets)], targets, top), strict=True):
+        try:
+            scored = score(logits[: len(targets)], targets, top)
+        except EngineError as error:
+            self._fail(sequence, error)
+            return
+        for token, (logprob, others) in zip(targets, scored, strict=True):
             sequence.prompt_logprobs.append(self._logprobs(token, logprob, others))
 
     def _pool(self, computed: Computed) -> None:
@@ -192,7 +198,7 @@ class Stepper:
         at = 0
         for row in computed.batch.rows:
             sequence, count = row.sequence, row.end - row.start
-            if sequence.embeds:
+            if sequence.embeds and sequence.generation.alive:
                 self._embedding.add(sequence, computed.hidden[at : at + count])
                 if row.samples:
                     self._embedded(sequence)
@@ -218,6 +224,7 @@ class Stepper:
         sequences = [sequence for own, _ in parts for sequence in own]
         logits = parts[0][1] if len(parts) == 1 else torch.cat([part[1] for part in parts])
         ready = [place for place, sequence in enumerate(sequences) if self._masked(sequence, logits[place])]
+        ready = [place for place in ready if sequences[place].generation.alive]  # a sibling's mask may have failed
         if len(ready) < len(sequences):
             sequences = [sequences[place] for place in ready]
             logits = logits[torch.tensor(ready, dtype=torch.int64, device=logits.device)]
@@ -232,8 +239,8 @@ class Stepper:
     def _masked(self, sequence: Sequence, logits: Any) -> bool:
         """Give the sequence its grammar's mask. False where it gets no token now."""
         matcher = sequence.matcher
-        if matcher is None:
-            return True
+        if matcher is None or not sequence.generation.alive:
+            return matcher is None
         if not matcher.ready():
             self._held[sequence] = logits.clone()
             return False
@@ -261,6 +268,8 @@ class Stepper:
 
     def _take(self, sequence: Sequence, pick: Picked | EngineError) -> None:
         """Add a picked token to its sequence, and tell what it says."""
+        if not sequence.generation.alive:
+            return  # a sibling's token could not be picked
         if isinstance(pick, EngineError):
             self._fail(sequence, pick)
             return
@@ -293,7 +302,7 @@ class Stepper:
     def _fail(self, sequence: Sequence, error: EngineError) -> None:
         """End the whole request of a sequence at fault."""
         generation: Generation = sequence.generation
-        if not generation.sequences:
+        if not generation.alive:
             return  # a sibling has failed it already
         for one in generation.sequences:
             self._drop(one, spoilt=True)
@@ -321,3 +330,8 @@ class Stepper:
     def _told(self) -> list[Post]:
         posts, self._posts = self._posts, []
         return posts
+
+
+def _alive(rows: list[Row]) -> list[Row]:
+    """Without those whose request has failed in this step."""
+    return [row for row in rows if row.sequence.generation.alive]
