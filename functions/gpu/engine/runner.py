@@ -4,6 +4,8 @@ Makes the model's attention ours, and proves on a few tokens that the result is 
 a model that attends in a way we do not know (sinks, linear attention, layers that share keys) is refused.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +21,8 @@ from functions.gpu.engine.scheduler import Row
 from functions.gpu.engine.sequence import Sequence
 
 TRIAL_TOKENS = 24
+WINDOWS = ("sliding_window", "attention_chunk_size")  # settings, in tokens
+TRIAL_WINDOW = 5
 TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3}  # relative; other types round more
 TOLERANCE_16_BIT = 0.1
 
@@ -39,6 +43,7 @@ class Runner:
         self.device = loaded.device
         self.dtype = loaded.dtype
         self._model = loaded.model
+        self._longest = loaded.context_length
         self._cache: Any = cache
         self._attention = choose_attention(loaded.model.config.get_text_config(), self.device, self.dtype)
         self._graphs: DecodeGraphs | None = None
@@ -62,12 +67,14 @@ class Runner:
 
     def prove(self) -> None:
         """Take over the model's attention, and compare. Raises ModelUnreadable."""
-        ids = torch.arange(TRIAL_TOKENS, device=self.device)[None] * 7 + 3
+        room = self._cache.pages * self._cache.shape.page_tokens
+        ids = torch.arange(min(TRIAL_TOKENS, room), device=self.device)[None] * 7 + 3
         ids %= self._model.get_input_embeddings().num_embeddings
-        wanted = self._model(input_ids=ids, use_cache=False).logits[0].float()
-        self._model.set_attn_implementation(NAME)
         try:
-            given = self._in_pieces(ids[0].tolist())
+            with _narrow_windows(self._model, self._longest):
+                wanted = self._model(input_ids=ids, use_cache=False).logits[0].float()
+                self._model.set_attn_implementation(NAME)
+                given = self._in_pieces(ids[0].tolist())
         except Exception as error:
             reason = str(error).strip().partition("\n")[0][:200]
             raise ModelUnreadable(f"attention: the engine cannot run this model's: {reason}") from error
@@ -117,3 +124,24 @@ class Runner:
         sequence.output.append(ids[-1])
         logits.append(self.run([Row(sequence, last, last + 1)], 1).logits.float())
         return torch.cat(logits)
+
+
+@contextmanager
+def _narrow_windows(model: Any, longest: int) -> Iterator[None]:
+    """Make windows that a text of the longest may outgrow so small that the trial shows them.
+
+    For a window that a model puts into its mask alone, and does not tell its attention of, we do not keep.
+    """
+    wide = [
+        (holder, name, tokens)
+        for holder in (model.config.get_text_config(), *model.modules())
+        for name in WINDOWS
+        if isinstance(tokens := vars(holder).get(name), int) and TRIAL_WINDOW < tokens < longest
+    ]
+    try:
+        for holder, name, _ in wide:
+            setattr(holder, name, TRIAL_WINDOW)
+        yield
+    finally:
+        for holder, name, tokens in wide:
+            setattr(holder, name, tokens)

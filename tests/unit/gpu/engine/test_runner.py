@@ -10,9 +10,11 @@ from transformers import (
     Gemma2Config,
     Gemma3TextConfig,
     GptOssConfig,
+    Llama4TextConfig,
     LlamaConfig,
     MistralConfig,
     MixtralConfig,
+    PhimoeConfig,
     Qwen3Config,
     Qwen3MoeConfig,
 )
@@ -43,6 +45,10 @@ UNKNOWN: dict[str, Callable[[], Any]] = {
     "sinks": lambda: GptOssConfig(**SIZES, num_local_experts=4, sliding_window=7),
     "alibi": lambda: FalconConfig(
         vocab_size=97, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, alibi=True, initializer_range=0.3
+    ),
+    "a window in the mask alone": lambda: PhimoeConfig(**SIZES, sliding_window=100, num_local_experts=4),
+    "chunks": lambda: Llama4TextConfig(
+        **SIZES, attention_chunk_size=100, num_local_experts=2, intermediate_size_mlp=48
     ),
     "both ways": lambda: Gemma3TextConfig(**SIZES, query_pre_attn_scalar=8, use_bidirectional_attention=True),
 }
@@ -99,6 +105,25 @@ def prove(model: LoadedModel, page_tokens: int = 16) -> None:
 @pytest.mark.parametrize("kind", KNOWN)
 def test_attention_that_we_have_is_prove(kind: str) -> None:
     prove(paged.loaded(KNOWN[kind]()))
+
+
+@pytest.mark.parametrize(("pages", "page_tokens"), [(3, 1), (2, 4)])
+def test_a_pool_smaller_than_the_trial_is_enough(pages: int, page_tokens: int) -> None:
+    model = paged.loaded()
+    with torch.inference_mode():
+        Runner(model, paged.cache_for(model, pages, page_tokens)).prove()
+
+
+def test_a_trial_leaves_windows_as_they_were() -> None:
+    model = paged.loaded(Gemma3TextConfig(**SIZES, sliding_window=100, query_pre_attn_scalar=8))
+    prove(model)
+    assert model.model.config.sliding_window == 100
+    assert {layer.self_attn.sliding_window for layer in model.model.model.layers} <= {100, None}
+
+
+def test_a_window_that_holds_the_longest_text_is_none() -> None:
+    """Though the model keeps it in its mask alone, no text outgrows it."""
+    prove(paged.loaded(PhimoeConfig(**SIZES, sliding_window=SIZES["max_position_embeddings"], num_local_experts=4)))
 
 
 @pytest.mark.parametrize("kind", UNKNOWN)

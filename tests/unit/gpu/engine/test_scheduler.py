@@ -121,6 +121,17 @@ def test_who_has_nothing_running_gets_pages_from_who_has_many() -> None:
     assert flood[0] in running(simulation)
 
 
+def test_who_was_to_be_read_and_then_loses_its_place_is_not_in_the_plan() -> None:
+    simulation = Simulation(Sizes(pages=20, max_running=2, step_tokens=8, least=8))
+    first, second = (sequence(number, prompt=[0] * 6) for number in range(2))
+    simulation.submit(first)
+    simulation.submit(second)
+    assert [row.end for row in simulation.step().rows] == [6, 2]
+    newcomer = sequence(2, owner="b")
+    simulation.submit(newcomer)
+    assert [row.sequence for row in simulation.step().rows] == [first, newcomer]  # the second's turn came before
+
+
 def test_no_owner_throws_out_another_who_has_no_more_than_itself() -> None:
     simulation = Simulation(Sizes(max_running=2))
     first = [sequence(number, owner=owner, max_tokens=6) for number, owner in enumerate("ab")]
