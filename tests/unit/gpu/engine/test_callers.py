@@ -164,8 +164,11 @@ async def test_a_hundred_callers_who_leave_leave_an_empty_engine(
     assert (await collect(engine.generate([PROMPT], GREEDY))).choices[0].count > 0
 
 
-def lose(engine: ContinuousEngine, gate: Gate) -> None:
-    """One caller whose event loop is closed after its first token, and one whose loop is closed while it waits."""
+def lose(engine: ContinuousEngine, gate: Gate) -> list[Any]:
+    """One caller whose event loop is closed after its first token, and one whose loop is closed while it waits.
+
+    Somebody still holds on to them, so that nothing tells the engine.
+    """
     loop = asyncio.new_event_loop()
     running, waiting = engine.generate([[50]], ENDLESS), engine.generate([[60]], ENDLESS)
     gate.open(1)
@@ -175,16 +178,18 @@ def lose(engine: ContinuousEngine, gate: Gate) -> None:
     loop.run_until_complete(asyncio.sleep(0))
     pending.cancel()  # without running the loop: the engine hears nothing of it
     loop.close()
+    return [running, waiting, pending]
 
 
 async def test_callers_whose_event_loop_is_gone_cost_a_step_and_no_more(
     tiny: LoadedModel, make_gated: MakeGated
 ) -> None:
     engine, gate = make_gated(tiny, max_running=1)
-    await asyncio.to_thread(lose, engine, gate)
+    held = await asyncio.to_thread(lose, engine, gate)
     gate.open()
     await until(lambda: idle(engine))
     assert gate.steps <= 3
+    assert len(held) == 3
     assert (await collect(engine.generate([[70]], GREEDY))).choices[0].count == GREEDY.max_tokens
 
 

@@ -56,7 +56,8 @@ class Bomb(torch.nn.Module):
 
 @pytest.fixture(scope="module")
 def model() -> Any:
-    model = make_model("llama")
+    """In float64: in float32 the last bits depend on the batch, and once in a long while a sampled token on them."""
+    model = make_model("llama").double()
     with torch.no_grad():
         model.get_input_embeddings().weight[POISON] = torch.nan
     return model
@@ -66,7 +67,7 @@ def model() -> Any:
 async def engine(model: Any) -> AsyncIterator[ContinuousEngine]:
     """Pages for a few sequences only, and room for everybody to wait."""
     config = model.config
-    page = 2 * config.num_hidden_layers * 8 * config.num_key_value_heads * config.head_dim * 4
+    page = 2 * config.num_hidden_layers * 8 * config.num_key_value_heads * config.head_dim * 8
     options = EngineOptions(
         FOLDER,
         queue_limit=4 * REQUESTS,
@@ -108,6 +109,7 @@ async def asks(engine: ContinuousEngine, draw: random.Random) -> list[Ask]:
         prompt = prompt_of(draw)
         if draw.random() < 0.3:
             prompt = draw.choice(beginnings) + prompt[:10]
+        owner = f"owner {draw.randrange(5)}"
         sampling = Sampling(
             max_tokens=draw.randint(1, 24),
             temperature=draw.choice([0.0, 0.7, 1.0, 1.5]),
@@ -122,9 +124,11 @@ async def asks(engine: ContinuousEngine, draw: random.Random) -> list[Ask]:
             stop=draw.choice([(), (), ("a", "th")]),
             logit_bias={POISON: -100.0, BOMB: -100.0},  # only a prompt can have them
             logprobs=draw.choice([0, 3]),
+            prompt_logprobs=draw.choice([None, None, 0, 2]),
+            ignore_eos=draw.choice([False, True]),
             grammar=draw.choice([None, None, None, *grammars]),
         )
-        ask = Ask([prompt], sampling, f"owner {draw.randrange(5)}")
+        ask = Ask([prompt, *[prompt_of(draw) for _ in range(draw.choice([0, 0, 0, 1]))]], sampling, owner)
         fate = draw.random()
         if fate < 0.15:
             ask.patience = draw.randint(0, 6)
@@ -194,7 +198,7 @@ async def test_a_storm_leaves_every_other_answer_as_if_alone(engine: ContinuousE
         ask, result = storm[place], results[place]
         alone = await served(engine, ask)
         if ask.embeds:
-            assert alone[0] == pytest.approx(result[0], abs=1e-5)
+            assert all(one == pytest.approx(other, abs=1e-5) for one, other in zip(alone, result, strict=True))
         else:
             assert said(alone) == said(result)
     assert engine.figures().pages_used == 0
