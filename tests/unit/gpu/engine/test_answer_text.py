@@ -58,9 +58,11 @@ def test_what_may_begin_a_stop_string_is_held_back() -> None:
     assert pieces == ["x", "", "", "ab"]
 
 
-@pytest.mark.parametrize(("least", "stopped"), [(0, True), (2, False)])
-def test_half_a_character_at_the_end_may_complete_a_stop_string(least: int, stopped: bool) -> None:
+@pytest.mark.parametrize(
+    ("stop", "least", "stopped"), [("a\ufffd", 0, True), ("a\ufffd", 2, False), ("\ufffd", 5, False)]
+)
+def test_half_a_character_at_the_end_may_complete_a_stop_string(stop: str, least: int, stopped: bool) -> None:
     half = TOKENIZER.encode("\u00e9")[0]
-    pieces, text = answer([LETTER["a"], half], stop=("a\ufffd",), min_tokens=least)
+    pieces, text = answer([LETTER["a"], half], stop=(stop,), min_tokens=least)
     assert text.stopped is stopped
     assert "".join(pieces) == ("" if stopped else "a\ufffd")
