@@ -24,8 +24,9 @@ from functions.gpu.engine.sampler import Sampler
 from functions.gpu.engine.scheduler import Row, Scheduler
 from functions.gpu.engine.sequence import Sequence
 from functions.gpu.engine.stepper import Stepper
+from functions.gpu.engine.varlen import PAGE_TOKENS
 
-GPU_PAGE, CPU_PAGE = 256, 16  # tokens; see varlen.py for the former
+CPU_PAGE = 16  # tokens
 GPU_LEAST, CPU_LEAST = 256, 16  # tokens of prompts in a step
 WARM_TOKENS = 64
 
@@ -38,7 +39,7 @@ class Machine:
         self.load_seconds = loaded.load_seconds
         cuda = loaded.device.type == "cuda"
         config = loaded.model.config.get_text_config()
-        page_tokens = options.page_tokens or (GPU_PAGE if cuda else CPU_PAGE)
+        page_tokens = options.page_tokens or (PAGE_TOKENS if cuda else CPU_PAGE)
         self.places = Places(options.queue_limit)
         with self._phase("keys and values"):
             shape = Shape.of(config, page_tokens, loaded.dtype)
