@@ -46,21 +46,21 @@ class UnexpectedAnswer(PenstockError):
 class StatusError(PenstockError):
     """The API refused, in OpenAI's envelope where there was one.
 
-    `limit` has the numbers of the limit that a 402 or 429 is about (docs/compatibility.md); `retry_after` is in
-    seconds. `status` is None where the error came within a stream.
+    `limit` has the numbers of the limit that a 402 or 429 is about (docs/compatibility.md). `status` is None where
+    the error came within a stream.
     """
 
     def __init__(self, status: int | None, error: Mapping[str, Any], headers: Mapping[str, str]) -> None:
-        # As they were given: that is how an exception is pickled.
-        super().__init__(status, error, headers)
+        self.headers = {name.lower(): value for name, value in headers.items()}
+        # All that it is made of: that is how an exception is pickled.
+        super().__init__(status, error, self.headers)
         self.status = status
-        self.message = _text(error, "message") or f"HTTP {status} without OpenAI's error envelope"
+        self.message = _text(error, "message") or _unsaid(status)
         self.type = _text(error, "type")
         self.param = _text(error, "param")
         self.code = _text(error, "code")
         limit = error.get("limit")
         self.limit: Mapping[str, Any] | None = limit if isinstance(limit, dict) else None
-        self.headers = {name.lower(): value for name, value in headers.items()}
         self.request_id = self.headers.get("x-request-id")
 
     def __str__(self) -> str:
@@ -68,7 +68,7 @@ class StatusError(PenstockError):
 
     @property
     def retry_after(self) -> float | None:
-        """After how many seconds the API asks to be asked again."""
+        """After how many seconds the API asks to be asked again. A date, which it never sends, is passed over."""
         with suppress(KeyError, ValueError):
             if (seconds := float(self.headers["retry-after"])) >= 0:
                 return seconds
@@ -156,6 +156,11 @@ def stream_error(envelope: object, headers: Mapping[str, str]) -> StatusError:
 def _error_of(envelope: object) -> Mapping[str, Any]:
     error = envelope.get("error") if isinstance(envelope, dict) else None
     return error if isinstance(error, dict) else {}
+
+
+def _unsaid(status: int | None) -> str:
+    where = "an error event" if status is None else f"HTTP {status}"
+    return f"{where} without OpenAI's error envelope"
 
 
 def _text(error: Mapping[str, Any], name: str) -> str | None:

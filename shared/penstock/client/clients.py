@@ -1,0 +1,107 @@
+"""Penstock and AsyncPenstock: the resources of one API, over one Caller."""
+
+import os
+from types import TracebackType
+from typing import Self
+
+from penstock.client.async_http_caller import AsyncHttpCaller
+from penstock.client.async_resources import AsyncChat, AsyncCompletions, AsyncEmbeddings, AsyncModels, AsyncUsage
+from penstock.client.call import AsyncCaller, Caller, Delivery, Timeout
+from penstock.client.errors import Misconfigured
+from penstock.client.http import Endpoint
+from penstock.client.http_caller import HttpCaller
+from penstock.client.resources import Chat, Completions, Embeddings, Models, Usage
+
+
+class Penstock:
+    """A blocking client, which threads may share.
+
+    `base_url` ends in /v1; it and `api_key` are PENSTOCK_BASE_URL's and PENSTOCK_API_KEY's where they are not given.
+    `timeout` is for each connection and each silence, in seconds; without it, 10 to connect and 600. With
+    `delivery="direct"` answers come from the GPU itself, where the deployment allows it. With a `caller`, calls go
+    its way, and nothing else is of account. Raises Misconfigured.
+    """
+
+    def __init__(
+        self,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        *,
+        timeout: Timeout | None = None,
+        max_retries: int = 2,
+        delivery: Delivery = "relay",
+        caller: Caller | None = None,
+    ) -> None:
+        if caller is None:
+            caller = HttpCaller(_endpoint(base_url, api_key, timeout, max_retries, delivery))
+        self._caller = caller
+        self.chat = Chat(caller)
+        self.completions = Completions(caller)
+        self.embeddings = Embeddings(caller)
+        self.models = Models(caller)
+        self.usage = Usage(caller)
+
+    def close(self) -> None:
+        """Let go of all connections."""
+        self._caller.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+
+class AsyncPenstock:
+    """The same for asyncio, one for each event loop."""
+
+    def __init__(
+        self,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        *,
+        timeout: Timeout | None = None,
+        max_retries: int = 2,
+        delivery: Delivery = "relay",
+        caller: AsyncCaller | None = None,
+    ) -> None:
+        if caller is None:
+            caller = AsyncHttpCaller(_endpoint(base_url, api_key, timeout, max_retries, delivery))
+        self._caller = caller
+        self.chat = AsyncChat(caller)
+        self.completions = AsyncCompletions(caller)
+        self.embeddings = AsyncEmbeddings(caller)
+        self.models = AsyncModels(caller)
+        self.usage = AsyncUsage(caller)
+
+    async def close(self) -> None:
+        """Let go of all connections."""
+        await self._caller.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+def _endpoint(
+    base_url: str | None, api_key: str | None, timeout: Timeout | None, max_retries: int, delivery: Delivery
+) -> Endpoint:
+    return Endpoint(
+        _given(base_url, "base_url", "PENSTOCK_BASE_URL"),
+        _given(api_key, "api_key", "PENSTOCK_API_KEY"),
+        timeout,
+        max_retries,
+        delivery,
+    )
+
+
+def _given(value: str | None, name: str, variable: str) -> str:
+    """The value, or the environment's. Raises Misconfigured where there is neither."""
+    found = value if value is not None else os.environ.get(variable, "")
+    if not found:
+        raise Misconfigured(f"no {name}: give it, or set {variable}")
+    return found
