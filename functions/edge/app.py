@@ -25,9 +25,10 @@ from functions.edge.routes import admin, docs, health, inference, models, usage
 from functions.edge.routes.admin.resource import api_error
 from penstock import __version__
 from penstock.administration import AdministrationError
-from penstock.errors import ApiError, Unavailable, routing_error
+from penstock.errors import ApiError, routing_error
 from penstock.ledger import LedgerUnavailable
 from penstock.logs import configure_logs
+from penstock.refusals import ledger_unavailable
 from penstock.settings import EdgeSettings, read_settings
 
 ROUTES: tuple[Route, ...] = (
@@ -105,7 +106,7 @@ def _allowed(request: Request) -> str:
 
 
 async def _refuse_ledger(request: Request, _: Exception) -> Response:
-    return await _refuse(request, Unavailable("The ledger cannot be reached.", code="ledger_unavailable"))
+    return await _refuse(request, ledger_unavailable())
 
 
 async def _refuse_administration(request: Request, error: Exception) -> Response:

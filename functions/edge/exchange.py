@@ -3,45 +3,19 @@
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from functions.edge.edge import Edge
-from penstock.admission import Demand
 from penstock.clock import now_ms
+from penstock.intakes import Call, Intake
 from penstock.ledger import Caller, Lease, LedgerUnavailable
 from penstock.models import ServedModel
 
 if TYPE_CHECKING:
     from functions.edge.attempt import Attempt
-
-
-class Call(Protocol):
-    """A request's body as it was read, whichever route it came by."""
-
-    @property
-    def model(self) -> str:
-        """A model's name or alias."""
-
-    @property
-    def stream(self) -> bool | None:
-        """Whether the answer comes as a stream."""
-
-    def demands(self) -> tuple[Demand, ...]:
-        """What it asks for, of each prompt."""
-
-    def require_fit(self, model: ServedModel) -> None:
-        """Raises BadRequest where the model could not do it, whatever the prompts' tokens are."""
-
-
-@dataclass(frozen=True, slots=True)
-class Intake:
-    """What a route takes: how a body is read, and of which models."""
-
-    read: Callable[[bytes], Call]  # raises BadRequest
-    served: Callable[[ServedModel], bool]
 
 
 @dataclass(slots=True)

@@ -5,11 +5,11 @@ import asyncio
 from starlette.responses import Response
 
 from functions.edge.exchange import Exchange, Proceed
-from functions.edge.policies.authenticate import require_entitled
 from functions.edge.rate_limits import rate_limit_headers, refusal
-from penstock import admission
+from penstock import admission, refusals
 from penstock.clock import now_ms
-from penstock.errors import ApiError, Unauthenticated, Unavailable
+from penstock.entitlement import denied
+from penstock.errors import ApiError
 from penstock.ledger import AccessDenied, Refused, Reserved
 
 
@@ -51,16 +51,11 @@ async def _reserve(exchange: Exchange, now: int) -> Reserved | Refused:
     except AccessDenied as error:
         raise await _denied(exchange) from error
     except admission.NoPrice as error:
-        raise Unavailable(f"The model {exchange.model.name!r} has no price in force.", retry_after=60) from error
+        raise refusals.no_price(exchange.model) from error
 
 
 async def _denied(exchange: Exchange) -> ApiError:
     """What has become of the caller since it was looked up, and from now on for every request of its key."""
     key_id = exchange.caller.key.id
     exchange.edge.callers.forget(key_id)
-    try:
-        if caller := await exchange.edge.callers.get(key_id):
-            require_entitled(caller)
-    except ApiError as error:
-        return error
-    return Unauthenticated("This API key was revoked or has expired.")
+    return denied(await exchange.edge.callers.get(key_id), now_ms())

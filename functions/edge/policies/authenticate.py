@@ -15,42 +15,27 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from functions.edge.exchange import Exchange, Proceed
-from penstock import keys
 from penstock.clock import now_ms
-from penstock.errors import Forbidden, RateLimited, Unauthenticated
+from penstock.entitlement import incorrect_key, opens, read_key, require_entitled, require_route
+from penstock.errors import RateLimited, Unauthenticated
 from penstock.keys import ApiKey
 from penstock.ledger import Caller
-
-_NOBODY = "0" * 64  # no secret has this digest
 
 
 async def authenticate(exchange: Exchange, proceed: Proceed) -> Response:
     """Set `exchange.caller`, or raise Unauthenticated, Forbidden or RateLimited."""
-    key = keys.parse(_presented(exchange.request.headers))
-    if key is None:
-        raise Unauthenticated("The API key is malformed. A Penstock key begins with 'ps_'.")
-    caller = await _caller(exchange, key)
+    caller = await _caller(exchange, read_key(_presented(exchange.request.headers)))
     exchange.facts.update(key=caller.key.id, account=caller.account.id)
-    require_entitled(caller)
-    group = exchange.route.group
-    if not caller.key.may_call(group):
-        raise Forbidden(f"This API key may not call the routes of the group {group!r}.", code="route_not_allowed")
+    require_entitled(caller, now_ms())
+    require_route(caller, exchange.route.group)
     exchange.caller = caller
     return await proceed()
-
-
-def require_entitled(caller: Caller) -> None:
-    """Raises Unauthenticated for a key that has ended, Forbidden for an account that is off."""
-    if not caller.key.usable(now_ms()):
-        raise Unauthenticated("This API key was revoked or has expired.")
-    if not caller.account.enabled:
-        raise Forbidden("This account is switched off.", code="account_disabled")
 
 
 async def _caller(exchange: Exchange, key: ApiKey) -> Caller:
     """The caller whose secret this is. A look-up for a key that may be a guess is paid for before it is made."""
     callers, failures, address = exchange.edge.callers, exchange.edge.failures, _address(exchange.request)
-    paid = callers.costs(key.id) and not _opens(key, callers.last(key.id))
+    paid = callers.costs(key.id) and not opens(key, callers.last(key.id))
     if paid and (wait := failures.take(address)):
         raise _too_many(wait)
     try:
@@ -59,17 +44,13 @@ async def _caller(exchange: Exchange, key: ApiKey) -> Caller:
         if paid:
             failures.give_back(address)
         raise
-    if _opens(key, caller) and caller is not None:
+    if opens(key, caller) and caller is not None:
         if paid:
             failures.give_back(address)
         return caller
     if not paid and (wait := failures.take(address)):
         raise _too_many(wait)
-    raise Unauthenticated("Incorrect API key.")
-
-
-def _opens(key: ApiKey, caller: Caller | None) -> bool:
-    return key.matches(caller.key.digest if caller else _NOBODY)
+    raise incorrect_key()
 
 
 def _too_many(wait: int) -> RateLimited:

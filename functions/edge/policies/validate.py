@@ -4,10 +4,9 @@ from starlette.responses import Response
 
 from functions.edge.body import read_body
 from functions.edge.exchange import Exchange, Proceed
-from penstock.errors import BadRequest, Forbidden, NotFound, Unavailable
-from penstock.models import ServedModel
-
-OFF_FOR = 60  # seconds, after which to ask again
+from penstock.entitlement import require_switched_on
+from penstock.errors import BadRequest
+from penstock.intakes import model_of
 
 
 async def validate(exchange: Exchange, proceed: Proceed) -> Response:
@@ -15,39 +14,16 @@ async def validate(exchange: Exchange, proceed: Proceed) -> Response:
 
     Or raise Unavailable, BadRequest, BodyTooLarge, NotFound or Forbidden.
     """
-    await _require_switched_on(exchange)
+    require_switched_on(await exchange.edge.switches.get(""))
     exchange.delivery = _delivery(exchange)
     exchange.body = await read_body(exchange.request, exchange.edge.settings.max_body_bytes)
     intake = exchange.route.intake
     assert intake is not None  # noqa: S101 (by `check`)
     exchange.call = call = intake.read(exchange.body)
-    exchange.model = model = _model(exchange, call.model)
+    exchange.model = model = model_of(call, exchange.edge.models)
     exchange.facts.update(model=model.name, stream=bool(call.stream))
-    if not exchange.caller.key.may_use(model.name):
-        raise Forbidden(f"This API key may not use the model {model.name!r}.", param="model")
-    if not intake.served(model):
-        raise NotFound(
-            f"The model {model.name!r} is not served at {exchange.route.path}.",
-            param="model",
-            code="model_not_supported",
-        )
-    call.require_fit(model)
+    intake.require(call, model, exchange.caller)
     return await proceed()
-
-
-def _model(exchange: Exchange, name: str) -> ServedModel:
-    model = exchange.edge.models.get(name)
-    if model is None:
-        raise NotFound(f"The model {name!r} does not exist.", param="model", code="model_not_found")
-    return model
-
-
-async def _require_switched_on(exchange: Exchange) -> None:
-    """The switch over everybody, which an operator may turn off."""
-    switch = await exchange.edge.switches.get("")
-    if not switch.on:
-        reason = f": {switch.reason}" if switch.reason else "."
-        raise Unavailable(f"The service is switched off{reason}", retry_after=OFF_FOR, code="service_off")
 
 
 def _delivery(exchange: Exchange) -> str:

@@ -8,9 +8,11 @@ from typing import Any
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from functions.edge.exchange import Exchange, Intake, Route
+from functions.edge.exchange import Exchange, Route
 from functions.edge.openapi import request_body
 from functions.edge.policies import POLICIES
+from penstock import intakes
+from penstock.intakes import Intake
 from penstock.schemas import (
     ChatCompletion,
     ChatRequest,
@@ -18,9 +20,6 @@ from penstock.schemas import (
     CompletionRequest,
     EmbeddingList,
     EmbeddingRequest,
-    read_chat_request,
-    read_completion_request,
-    read_embedding_request,
 )
 
 _HEADERS = [
@@ -44,14 +43,12 @@ async def _unreachable(_: Exchange) -> Response:
     raise AssertionError("dispatch answers")
 
 
-def _route(
-    path: str, group: str, *, summary: str, intake: Intake, request: type[BaseModel], answer: dict[str, Any]
-) -> Route:
+def _route(intake: Intake, *, summary: str, request: type[BaseModel], answer: dict[str, Any]) -> Route:
     return Route(
         "POST",
-        path,
+        intake.path,
         _unreachable,
-        group=group,
+        group=intake.group,
         policies=POLICIES,
         intake=intake,
         summary=summary,
@@ -62,26 +59,20 @@ def _route(
 
 ROUTES: tuple[Route, ...] = (
     _route(
-        "/v1/chat/completions",
-        "chat",
+        intakes.CHAT,
         summary="Answer a conversation, whole or as a stream.",
-        intake=Intake(read_chat_request, lambda model: model.chat),
         request=ChatRequest,
         answer={"model": ChatCompletion, **_STREAM},
     ),
     _route(
-        "/v1/completions",
-        "completions",
+        intakes.COMPLETIONS,
         summary="Go on with a text or several, whole or as a stream.",
-        intake=Intake(read_completion_request, lambda model: model.completions),
         request=CompletionRequest,
         answer={"model": Completion, **_STREAM},
     ),
     _route(
-        "/v1/embeddings",
-        "embeddings",
+        intakes.EMBEDDINGS,
         summary="Embed a text or several.",
-        intake=Intake(read_embedding_request, lambda model: model.embeddings is not None),
         request=EmbeddingRequest,
         answer={"model": EmbeddingList},
     ),

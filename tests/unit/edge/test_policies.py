@@ -6,9 +6,9 @@ from typing import Any, cast
 import pytest
 from starlette.responses import Response
 
-from functions.edge.exchange import Exchange, Intake, Policy, Proceed, Route
+from functions.edge.exchange import Exchange, Policy, Proceed, Route
 from functions.edge.policies import POLICIES, check, follow
-from penstock.schemas import read_chat_request
+from penstock.intakes import CHAT
 
 pytestmark = pytest.mark.anyio
 
@@ -20,13 +20,10 @@ async def answer(_: Exchange) -> Response:
     return Response("answer")
 
 
-TAKES = Intake(read_chat_request, lambda _: True)
-
-
 def route(*policies: Policy, public: str = "", group: str | None = None) -> Route:
     """A route with these policies, of a group where it has any, and taking something where that is validated."""
     belongs_to = ("things" if policies else "") if group is None else group
-    intake = TAKES if VALIDATE in policies else None
+    intake = CHAT if VALIDATE in policies else None
     return Route("GET", "/somewhere", answer, policies=policies, public=public, group=belongs_to, intake=intake)
 
 
@@ -78,7 +75,7 @@ def test_a_route_says_what_it_takes_where_that_is_validated() -> None:
     with pytest.raises(ValueError, match="GET /somewhere: says what it takes"):
         check(replace(route(*POLICIES), intake=None))
     with pytest.raises(ValueError, match="GET /somewhere: says what it takes"):
-        check(replace(route(AUTHENTICATE), intake=TAKES))
+        check(replace(route(AUTHENTICATE), intake=CHAT))
 
 
 async def test_a_request_passes_the_policies_in_order_and_answers_come_back_through_them() -> None:

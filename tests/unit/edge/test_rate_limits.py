@@ -1,10 +1,10 @@
-"""Headers and bodies of limits, as they go out."""
+"""Headers of limits, as they go out."""
 
 import pytest
 
 from functions.edge.rate_limits import duration, rate_limit_headers, refusal
 from penstock.clock import MINUTE
-from penstock.errors import BudgetExceeded, RateLimited
+from penstock.errors import RateLimited
 from penstock.ledger import LimitName, Refused, Standing
 
 NOW = 1_790_000_000_000 // MINUTE * MINUTE + 30_500  # 29.5 s before the next minute
@@ -42,44 +42,6 @@ def test_headers_tell_the_limits_of_the_minute() -> None:
         "x-ratelimit-limit-tokens": "150000",
         "x-ratelimit-remaining-tokens": "0",
         "x-ratelimit-reset-tokens": "30s",
-    }
-
-
-def test_a_refusal_of_money_is_a_402_in_nano_dollars_and_exact_dollars() -> None:
-    standing = Standing(limit=2_000_000_000, spent=1_500_000_000, reserved=499_999_999)
-    error = refusal(Refused(LimitName.MONTHLY_BUDGET, "account", standing, 2, NOW + 86_400_000), NOW)
-    assert isinstance(error, BudgetExceeded)
-    assert error.headers == {"Retry-After": "86400", "x-should-retry": "false"}
-    assert error.envelope()["error"]["limit"] == {
-        "name": "monthly_budget",
-        "scope": "account",
-        "limit": 2_000_000_000,
-        "reserved": 499_999_999,
-        "spent": 1_500_000_000,
-        "requested": 2,
-        "remaining": 1,
-        "limit_usd": "2",
-        "reserved_usd": "0.499999999",
-        "spent_usd": "1.5",
-        "requested_usd": "0.000000002",
-        "remaining_usd": "0.000000001",
-        "retry_after_s": 86_400,
-    }
-
-
-def test_a_refusal_of_the_months_tokens_is_a_402_in_tokens() -> None:
-    error = refusal(Refused(LimitName.MONTHLY_TOKENS, "key", Standing(1_000, 900, 0), 200, NOW + 1_500), NOW)
-    assert isinstance(error, BudgetExceeded)
-    assert "Over the key's limit of monthly tokens: limit 1,000, spent 900" in error.message
-    assert error.details["limit"] == {
-        "name": "monthly_tokens",
-        "scope": "key",
-        "limit": 1_000,
-        "reserved": 0,
-        "spent": 900,
-        "requested": 200,
-        "remaining": 100,
-        "retry_after_s": 2,
     }
 
 
