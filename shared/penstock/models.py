@@ -1,8 +1,8 @@
 """The table of served models, read from `penstock.toml`.
 
-It names each model, where its weights come from, how much it can read, and what it costs. The edge reads
-it to validate and to reserve, the GPU process to load. A model without a price in force is not served:
-an unknown price refuses, it never bills nothing.
+It names each model, where its weights come from, how much it can read, what it costs and where it runs. The
+edge reads it to validate and to reserve, the GPU process to load. A model without a price in force is not
+served: an unknown price refuses, it never bills nothing.
 """
 
 import re
@@ -11,11 +11,12 @@ from collections.abc import Iterable
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from penstock.clock import day_of
+from penstock.placement import Placement
 from penstock.prices import Price, nano_per_token
 
 ModelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$")]
@@ -89,6 +90,7 @@ class ServedModel(BaseModel):
     template_tokens_per_message: int = Field(default=16, ge=1, le=1_024)
     created: date = date(2026, 1, 1)
     owned_by: str = "penstock"
+    modal: Placement = Placement()
     prices: tuple[PriceEntry, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -102,6 +104,11 @@ class ServedModel(BaseModel):
         if len({entry.effective for entry in self.prices}) != len(self.prices):
             raise ValueError("two prices take effect on the same day")
         return self
+
+    @property
+    def of_hub(self) -> bool:
+        """Whether its weights are a repository's of the hub, at one commit; otherwise they are a folder's."""
+        return self.revision is not None and _REPOSITORY.fullmatch(self.source) is not None
 
     def price_at(self, now: int) -> Price | None:
         """The price in force at `now` (milliseconds), or None where none is yet."""
@@ -136,17 +143,26 @@ class ModelTable:
         return self._by_name.get(name)
 
 
-def read_models(path: Path) -> ModelTable:
-    """The table in `path`. Folders in it are resolved against the file's own. Raises ConfigError."""
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of `penstock.toml`; one of another name is refused. Raises ConfigError."""
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: no such file") from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path}: {error}") from error
-    tables = data.pop("models", None)
-    if data:
-        raise ConfigError(f"{path}: {next(iter(data))}: unknown; only [models.NAME] tables are read")
+    for name in data:
+        if name not in ("models", "deployment"):
+            raise ConfigError(f"{path}: {name}: unknown; only [deployment] and [models.NAME] tables are read")
+    return data
+
+
+def read_models(path: Path) -> ModelTable:
+    """The models in `path`. Folders in it are resolved against the file's own. Raises ConfigError.
+
+    The `[deployment]` table is left to who deploys (penstock.deployment).
+    """
+    tables = read_toml(path).get("models")
     if not isinstance(tables, dict) or not tables:
         raise ConfigError(f"{path}: no [models.NAME] table")
     models = [_served(path, name, table) for name, table in tables.items()]

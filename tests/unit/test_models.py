@@ -132,6 +132,20 @@ def test_a_repository_of_the_hub_is_served_at_one_commit(file: Path) -> None:
     assert read(file, hub).get("demo") is not None
 
 
+def test_what_is_of_the_hub(file: Path) -> None:
+    hub = DEMO.replace("weights", "acme/large").replace("context_length", f'revision = "{COMMIT}"\ncontext_length')
+    pinned, folder = read(file, hub).get("demo"), read(file, DEMO).get("demo")
+    assert pinned is not None
+    assert folder is not None
+    assert (pinned.of_hub, folder.of_hub) == (True, False)
+
+
+def test_where_a_model_runs_is_a_table_of_its_own(file: Path) -> None:
+    demo = read(file, DEMO + '[models.demo.modal]\ngpu = "L4"\ncpu = 0.5\n[deployment]\napp = "other"').get("demo")
+    assert demo is not None
+    assert (demo.modal.gpu, demo.modal.cpu) == (("L4",), 0.5)
+
+
 @pytest.mark.parametrize("source", ["./acme/large", "../acme/large", "/acme/large", "a/b/c"])
 def test_a_folder_may_be_elsewhere(file: Path, source: str) -> None:
     """The edge reads the table where no weights are."""
@@ -181,8 +195,14 @@ def test_a_folder_may_be_elsewhere(file: Path, source: str) -> None:
         ("2026-06-01", "2026-01-01", "models.demo: Value error, two prices take effect on the same day"),
         ("2026-06-01", '"soon"', "models.demo.prices.0.effective: "),
         ("[models.demo]", "[models]\ndemo = 3\n[models.other]", "models.demo: must be a table"),
-        ("[models.demo]", "[model.demo]", "model: unknown; only [models.NAME] tables are read"),
-        ("[models.demo]", "[limits]\n[models.demo]", "limits: unknown; only [models.NAME] tables are read"),
+        ("[models.demo]", "[model.demo]", "model: unknown; only [deployment] and [models.NAME] tables are read"),
+        (
+            "[models.demo]",
+            "[limits]\n[models.demo]",
+            "limits: unknown; only [deployment] and [models.NAME] tables are read",
+        ),
+        ("context_length", "modal = { gpus = 1 }\ncontext_length", "models.demo.modal.gpus: Extra inputs"),
+        ("context_length", "modal = { max_running = 0 }\ncontext_length", "models.demo.modal.max_running: "),
         ("[models.demo]", '[models."../demo"]', "models.../demo.name: "),
         ("[models.demo]", "[models.demo", "Expected ']'"),
     ],
