@@ -223,17 +223,18 @@ def test_without_python_install_says_so_in_one_line(checkout: Checkout) -> None:
 # -- lint
 
 
-@pytest.mark.parametrize("failing", [[], ["ruff"], ["mypy"], ["ruff", "lint-imports"]])
+@pytest.mark.parametrize("failing", [[], ["ruff"], ["mypy"], ["ruff", "lint-imports"], ["zizmor"]])
 def test_lint_runs_every_check_and_is_quiet_when_all_is_well(tmp_path: Path, failing: list[str]) -> None:
     write_program(tmp_path / "scripts" / "lint", (ROOT / "scripts" / "lint").read_text())
     write_program(tmp_path / "scripts" / "install", "#!/usr/bin/env bash\n")
-    for tool in ("ruff", "mypy", "lint-imports"):
+    tools = ("ruff", "mypy", "lint-imports", "zizmor")
+    for tool in tools:
         status = int(tool in failing)
         text = f'#!/usr/bin/env bash\necho "{tool} $*" >>asked\necho "said by {tool}"\nexit {status}\n'
         write_program(tmp_path / ".venv" / "bin" / tool, text)
     result = run([tmp_path / "scripts" / "lint"], Path("/"))
     asked = [line.split()[:2] for line in (tmp_path / "asked").read_text().splitlines()]
-    assert asked == [["ruff", "check"], ["ruff", "format"], ["mypy"], ["lint-imports"]]
+    assert asked == [["ruff", "check"], ["ruff", "format"], ["mypy"], ["lint-imports"], ["zizmor", "--offline"]]
     assert result.returncode == int(bool(failing))
-    assert {tool for tool in ("ruff", "mypy", "lint-imports") if f"said by {tool}" in result.stderr} == set(failing)
+    assert {tool for tool in tools if f"said by {tool}" in result.stderr} == set(failing)
     assert result.stdout == ""
