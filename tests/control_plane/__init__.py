@@ -1,0 +1,1 @@
+"""Modal on this machine, for tests: see README.md."""

@@ -1,0 +1,1 @@
+"""What runs inside a container before the container does: the standard library alone."""
