@@ -1,0 +1,21 @@
+"""`carried`: both ways of carrying calls, which do not wait."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from penstock.client import async_http_caller, http_caller
+from tests.unit.client.carried import Carried
+
+
+@pytest.fixture(params=["blocking", "asynchronous"])
+def carried(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Carried:
+    """Each of the callers; its pauses are noted and not made."""
+    way = Carried(asynchronous=request.param == "asynchronous")
+
+    async def pause(seconds: float) -> None:
+        way.pauses.append(seconds)
+
+    monkeypatch.setattr(http_caller, "time", SimpleNamespace(sleep=way.pauses.append))
+    monkeypatch.setattr(async_http_caller, "asyncio", SimpleNamespace(sleep=pause))
+    return way
