@@ -1,6 +1,8 @@
 """Penstock and AsyncPenstock: the resources of one API, over one Caller."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -41,6 +43,30 @@ class Penstock:
         self.models = Models(caller)
         self.usage = Usage(caller)
 
+    @classmethod
+    def direct(
+        cls,
+        app: str,
+        model: str,
+        *,
+        api_key: str | None = None,
+        environment: str | None = None,
+        timeout: Timeout | None = None,
+        max_retries: int = 2,
+    ) -> Self:
+        """A client of one model, as it is deployed on Modal, by Modal's own calls (needs `penstock[modal]`).
+
+        `api_key` pays; without it, the deployment's own key does. There are no `models` and no `usage` on this way.
+        Raises Misconfigured.
+        """
+        with _needing_modal():
+            from penstock.client.direct import ModalCaller  # noqa: PLC0415 (Modal's client is slow to import)
+        return cls(
+            caller=ModalCaller(
+                app, model, api_key=api_key, environment=environment, timeout=timeout, max_retries=max_retries
+            )
+        )
+
     def close(self) -> None:
         """Let go of all connections."""
         self._caller.close()
@@ -74,6 +100,26 @@ class AsyncPenstock:
         self.models = AsyncModels(caller)
         self.usage = AsyncUsage(caller)
 
+    @classmethod
+    def direct(
+        cls,
+        app: str,
+        model: str,
+        *,
+        api_key: str | None = None,
+        environment: str | None = None,
+        timeout: Timeout | None = None,
+        max_retries: int = 2,
+    ) -> Self:
+        """The same as `Penstock.direct`."""
+        with _needing_modal():
+            from penstock.client.direct import AsyncModalCaller  # noqa: PLC0415 (Modal's client is slow to import)
+        return cls(
+            caller=AsyncModalCaller(
+                app, model, api_key=api_key, environment=environment, timeout=timeout, max_retries=max_retries
+            )
+        )
+
     async def close(self) -> None:
         """Let go of all connections."""
         await self._caller.close()
@@ -97,6 +143,14 @@ def _endpoint(
         max_retries,
         delivery,
     )
+
+
+@contextmanager
+def _needing_modal() -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise Misconfigured("calls to Modal need its client: pip install 'penstock[modal]'") from error
 
 
 def _given(value: str | None, name: str, variable: str) -> str:
