@@ -12,8 +12,9 @@ import aiohttp
 from functions.edge.buckets import Buckets
 from functions.edge.lookups import Lookups
 from functions.edge.refusals import Refusals
+from penstock.gpu_urls import GpuUrls
 from penstock.ledger import Caller, Ledger, Switch, open_ledger
-from penstock.models import read_models
+from penstock.models import ConfigError, read_models
 from penstock.settings import EdgeSettings
 from penstock.ticket import TicketKeys
 
@@ -27,11 +28,13 @@ REPETITIONS = 100  # under an `Idempotency-Key`, of an API key at once; a tenth 
 
 
 class Edge:
-    """The edge's resources. Raises ConfigError where the table of models cannot be read."""
+    """The edge's resources. Raises ConfigError where the table of models cannot be read, or the URLs are not its."""
 
     def __init__(self, settings: EdgeSettings) -> None:
         self.settings = settings
         self.models = read_models(settings.config)
+        self.gpu = GpuUrls.read("PENSTOCK_GPU_URL", settings.gpu_url, self.models)
+        self.gpu_public = self._public_urls()
         self.tickets = TicketKeys.parse(settings.ticket_keys.get_secret_value())
         # What the ledger says of a key by its id, and of everybody (the empty name).
         self.callers: Lookups[Caller | None] = Lookups(self._caller, keep_s=settings.caller_cache_s, most=CALLERS)
@@ -63,6 +66,19 @@ class Edge:
                 auto_decompress=False,
             )
         return self._http
+
+    def _public_urls(self) -> GpuUrls | None:
+        """Where clients are sent. Not to a host at which the edge itself needs credentials: they have none."""
+        if self.settings.gpu_public_url is None:
+            return None
+        public = GpuUrls.read("PENSTOCK_GPU_PUBLIC_URL", self.settings.gpu_public_url, self.models)
+        shared = [one.name for one in self.models.models if public.host(one.name) == self.gpu.host(one.name)]
+        if shared and self.settings.gpu_key is not None:
+            raise ConfigError(
+                "PENSTOCK_GPU_PUBLIC_URL: its host asks for PENSTOCK_GPU_KEY, which clients do not have; direct "
+                'delivery needs GPU processes deployed without proxy auth (delivery = "direct"), and no key here'
+            )
+        return public
 
     async def _caller(self, key_id: str) -> Caller | None:
         return await (await self.ledger()).caller(key_id)

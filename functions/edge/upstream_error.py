@@ -34,7 +34,8 @@ async def read_error(response: aiohttp.ClientResponse) -> ApiError:
         return UpstreamFailed(f"The GPU process answered with status {response.status}.")
     finally:
         response.close()
-    if response.status < 400:
+    # It waits for the body, which is whole here: a timeout is no more the caller's fault than a redirect.
+    if response.status < 400 or response.status == 408:
         return UpstreamFailed(f"The GPU process answered with status {response.status}.")
     if response.status in (401, 403):
         return UpstreamFailed("The GPU process did not accept the ticket.", code="ticket_refused")

@@ -3,13 +3,14 @@
 Each process reads its own class. Secrets are of a type that cannot be printed.
 """
 
+import re
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self, TypeVar
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from penstock.gpu_urls import GpuUrls
 from penstock.ledger import check_url
 from penstock.models import ConfigError
 from penstock.ticket import TicketKeys
@@ -20,14 +21,18 @@ def _ticket_keys(text: SecretStr) -> SecretStr:
     return text
 
 
-def _http_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError("must be an http or https URL without a query")
-    return url
+def _gpu_urls(text: str) -> str:
+    GpuUrls.parse(text)
+    return text
 
 
-HttpUrl = Annotated[str, AfterValidator(_http_url)]
+def _header(text: SecretStr) -> SecretStr:
+    if not re.fullmatch("[!-~]{1,256}", text.get_secret_value()):
+        raise ValueError("must be 1 to 256 visible ASCII characters")
+    return text
+
+
+GpuUrl = Annotated[str, AfterValidator(_gpu_urls)]
 
 
 class Settings(BaseSettings):
@@ -53,14 +58,31 @@ class Settings(BaseSettings):
 class EdgeSettings(Settings):
     """The edge's own."""
 
-    gpu_url: HttpUrl = Field(description="The GPU process, as the edge reaches it; {model} stands for the name.")
+    gpu_url: GpuUrl = Field(
+        description="The GPU process, as the edge reaches it: a URL, with {model} for the name, or JSON of URLs."
+    )
     # Set, it allows direct delivery: the GPU process as clients reach it.
-    gpu_public_url: HttpUrl | None = None
+    gpu_public_url: GpuUrl | None = None
+    # What Modal's proxy asks of the edge: the two halves of a proxy auth token. No client ever sees them.
+    gpu_key: Annotated[SecretStr, AfterValidator(_header)] | None = None
+    gpu_secret: Annotated[SecretStr, AfterValidator(_header)] | None = None
     relay_connections: int = Field(default=1_000, ge=1, le=10_000)
     # How long what was looked up of a key, or of the switch over everybody, is believed; 0: not at all.
     caller_cache_s: float = Field(default=5.0, ge=0, le=60)
     # How long an answer is kept for its Idempotency-Key.
     idempotency_retention_s: int = Field(default=86_400, ge=60, le=604_800)
+
+    @model_validator(mode="after")
+    def _whole_credentials(self) -> Self:
+        if (self.gpu_key is None) != (self.gpu_secret is None):
+            raise ValueError("PENSTOCK_GPU_KEY and PENSTOCK_GPU_SECRET must be set both, or neither")
+        return self
+
+    def proxy_headers(self) -> dict[str, str]:
+        """What the proxy before the GPU process asks for, in clear; nothing where there is none."""
+        if self.gpu_key is None or self.gpu_secret is None:
+            return {}
+        return {"Modal-Key": self.gpu_key.get_secret_value(), "Modal-Secret": self.gpu_secret.get_secret_value()}
 
 
 class GpuSettings(Settings):

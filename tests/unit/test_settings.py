@@ -88,6 +88,9 @@ def test_what_is_missing_is_named(
         (EdgeSettings, "PENSTOCK_LEDGER_URL", "postgres://user:c2hvcnRzZWNyZXQ@place"),
         (GpuSettings, "PENSTOCK_LEDGER_URL", "sqlite:///"),
         (EdgeSettings, "PENSTOCK_GPU_PUBLIC_URL", "https://gpu.example?ticket=1"),
+        (EdgeSettings, "PENSTOCK_GPU_PUBLIC_URL", '{"demo": "c2hvcnRzZWNyZXQ"}'),
+        (EdgeSettings, "PENSTOCK_GPU_KEY", "c2hvcnRzZWNyZXQ\n"),
+        (EdgeSettings, "PENSTOCK_GPU_SECRET", ""),
     ],
 )
 def test_what_is_wrong_is_named_in_one_line_that_does_not_show_it(
@@ -102,6 +105,22 @@ def test_what_is_wrong_is_named_in_one_line_that_does_not_show_it(
     assert "\n" not in said
     assert SECRET[:12] not in said
     assert "c2hvcnRzZWNyZXQ" not in said
+
+
+@pytest.mark.parametrize("name", ["PENSTOCK_GPU_KEY", "PENSTOCK_GPU_SECRET"])
+def test_half_of_the_proxys_credentials_opens_nothing(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    set_all(monkeypatch, {**EDGE, name: "half"})
+    with pytest.raises(ConfigError, match=r"^PENSTOCK_GPU_KEY and PENSTOCK_GPU_SECRET must be set both, or neither$"):
+        read_settings(EdgeSettings)
+
+
+def test_the_proxys_credentials_are_headers_and_nothing_that_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_all(monkeypatch, EDGE)
+    assert read_settings(EdgeSettings).proxy_headers() == {}
+    set_all(monkeypatch, {"PENSTOCK_GPU_KEY": "wk-hush", "PENSTOCK_GPU_SECRET": "ws-hush"})
+    settings = read_settings(EdgeSettings)
+    assert settings.proxy_headers() == {"Modal-Key": "wk-hush", "Modal-Secret": "ws-hush"}
+    assert "hush" not in f"{settings!r} {settings.model_dump_json()}"
 
 
 def test_a_lease_must_outlast_two_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:

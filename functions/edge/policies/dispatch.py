@@ -5,12 +5,11 @@ a warm GPU process only; a cold one is relayed, and so is an answer under an `Id
 `Penstock-Delivery` of the answer says which.
 """
 
-from urllib.parse import quote
-
 from starlette.responses import Response
 
 from functions.edge.exchange import Exchange, Proceed
 from functions.edge.relay import Relay
+from functions.edge.upstream import Upstream
 from penstock.clock import SECOND
 from penstock.ticket import Ticket, hash_body
 
@@ -18,13 +17,13 @@ from penstock.ticket import Ticket, hash_body
 async def dispatch(exchange: Exchange, _: Proceed) -> Response:
     """The GPU's answer, or the way to it. Nothing comes after this policy."""
     ticket = _ticket(exchange)
-    relay = Relay(exchange, ticket)
+    upstream = Upstream(exchange, ticket)
     # An answer that is to be kept has to come through here.
-    if exchange.delivery == "direct" and exchange.attempt is None and await relay.warm():
+    if exchange.delivery == "direct" and exchange.attempt is None and await upstream.warm():
         exchange.facts.update(delivery="direct")
         return _redirect(exchange, ticket)
     exchange.facts.update(delivery="relay")
-    response = await relay.answer()
+    response = await Relay(exchange, upstream).answer()
     response.headers["Penstock-Delivery"] = "relay"
     return response
 
@@ -39,8 +38,9 @@ def _ticket(exchange: Exchange) -> str:
 
 
 def _redirect(exchange: Exchange, ticket: str) -> Response:
-    base = (exchange.edge.settings.gpu_public_url or "").replace("{model}", quote(exchange.model.name, safe=""))
-    location = f"{base.rstrip('/')}{exchange.request.url.path}?ticket={ticket}"
+    public = exchange.edge.gpu_public
+    assert public is not None  # noqa: S101 (by `validate`)
+    location = f"{public.of(exchange.model.name)}{exchange.request.url.path}?ticket={ticket}"
     # The location holds the ticket: it must not be kept by anything on the way.
     headers = {"Location": location, "Cache-Control": "no-store", "Penstock-Delivery": "direct"}
     return Response(status_code=307, headers=headers)

@@ -14,7 +14,7 @@ import orjson
 import pytest
 import structlog
 
-from functions.edge import boundary
+from functions.edge import boundary, upstream
 from tests.integration.edge.deployment import Deployment, deployed
 
 Deploy = Callable[..., Awaitable[Deployment]]
@@ -72,6 +72,7 @@ class Logged:
 @pytest.fixture
 def logged(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Logged:
     """The log of the deployments that are made after this."""
-    # The process's logger keeps the standard output of the test that used it first.
-    monkeypatch.setattr(boundary, "log", structlog.get_logger())
+    # The process's loggers keep the standard output of the test that used them first.
+    for module in (boundary, upstream):
+        monkeypatch.setattr(module, "log", structlog.get_logger())
     return Logged(capsys)

@@ -185,13 +185,18 @@ def chunk_of(call: Call, word: str | None) -> bytes:
 
 
 class StandIn:
-    """The ASGI app. `cold` further requests are answered as by a platform whose container still starts."""
+    """The ASGI app, behind a proxy as Modal's before a Server: what that says lacks the header `Penstock-Gpu`.
+
+    `proxy` holds the statuses that it answers in the stand-in's place, one for each further request. It lets
+    nobody in who does not send all of `asks_for`.
+    """
 
     def __init__(self, tickets: TicketKeys, ledger: Ledger) -> None:
         self.behave: Behaviour = answer
-        self.cold = 0
+        self.proxy: list[int] = []
+        self.asks_for: dict[str, str] = {}
         self.warm = True
-        self.requests = 0
+        self.requests = self.looked_at = 0
         self.peers: set[tuple[str, int]] = set()
         self.calls: list[Call] = []
         self.called = asyncio.Event()
@@ -201,15 +206,18 @@ class StandIn:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         headers = Headers(scope=scope)
+        known = all(headers.get(name) == value for name, value in self.asks_for.items())
         if scope["path"] == "/health/ready":
-            await _status(send, 200 if self.warm else 503)
+            self.looked_at += 1
+            await _status(send, 401 if not known else 200 if self.warm else 503)
             return
         self.requests += 1
         self.peers.add(tuple(scope["client"]))
         body = await _body(receive)
-        if self.cold:
-            self.cold -= 1
-            await _status(send, 503)
+        if not known:
+            await _status(send, 401)
+        elif self.proxy:
+            await _status(send, self.proxy.pop(0))
         else:
             await self._take_up(scope, headers, body, receive, send)
 
@@ -221,7 +229,7 @@ class StandIn:
                 raise InvalidTicket("for another body")
         except InvalidTicket as error:
             refusal = Unauthenticated(f"ticket: {error}", code="invalid_ticket")
-            await _status(send, 401, orjson.dumps(refusal.envelope()))
+            await _status(send, 401, orjson.dumps(refusal.envelope()), b"1")
             return
         call = Call(scope["path"], headers, body, ticket, self._ledger, send)
         self.calls.append(call)
@@ -247,7 +255,9 @@ async def _watch(call: Call, receive: Receive) -> None:
     call.gone.set()
 
 
-async def _status(send: Send, status: int, body: bytes = b"") -> None:
+async def _status(send: Send, status: int, body: bytes = b"", ours: bytes | None = None) -> None:
     headers = [(b"content-length", str(len(body)).encode()), (b"content-type", b"application/json")]
+    if ours is not None:
+        headers.append((b"penstock-gpu", ours))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

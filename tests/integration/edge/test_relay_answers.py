@@ -11,6 +11,7 @@ import pytest
 
 from functions.edge import relay, upstream_error
 from penstock.errors import ApiError, BadRequest, Conflict, Unauthenticated, Unavailable
+from penstock.gpu_urls import GpuUrls
 from penstock.ledger import Limits
 from tests.integration.edge.conftest import Deploy
 from tests.integration.edge.deployment import CHAT, Deployment
@@ -64,9 +65,7 @@ async def test_an_alias_is_leased_under_the_models_own_name(deployment: Deployme
 
 async def test_a_models_name_goes_quoted_into_the_gpus_url(deploy: Deploy) -> None:
     deployment = await deploy()
-    deployment.edge.settings = deployment.edge.settings.model_copy(
-        update={"gpu_url": f"{deployment.gpu_url}/of/{{model}}/"}
-    )
+    deployment.edge.gpu = GpuUrls.parse(f"{deployment.gpu_url}/of/{{model}}/")
     assert (await deployment.chat(model="acme/large")).status_code == 200
     assert deployment.gpu.calls[0].path == "/of/acme/large/v1/chat/completions"  # as uvicorn unquotes it
 
@@ -141,12 +140,16 @@ async def _a_redirect(call: Call) -> None:
     await call.respond(302, {**JSON, "location": "/elsewhere"}, orjson.dumps(BadRequest("moved").envelope()))
 
 
+async def _a_timeout(call: Call) -> None:
+    await call.respond(408, JSON, orjson.dumps(BadRequest("The body took too long.").envelope()))
+
+
 async def _an_error_without_an_envelope(call: Call) -> None:
     await call.respond(500, JSON, b'{"error": "a string"}')
 
 
 async def _an_error_page(call: Call) -> None:
-    await call.respond(500, {"content-type": "text/html"}, b"<h1>secret inside</h1>" * 10_000)
+    await call.respond(500, {**JSON, "content-type": "text/html"}, b"<h1>secret inside</h1>" * 10_000)
 
 
 async def _half_an_answer(call: Call) -> None:
@@ -162,6 +165,7 @@ async def _half_an_answer(call: Call) -> None:
         _a_page,
         _a_stream,
         _a_redirect,
+        _a_timeout,
         _an_error_without_an_envelope,
         _an_error_page,
         _half_an_answer,
@@ -251,28 +255,6 @@ async def test_a_kept_connection_that_was_closed_meanwhile_is_not_noticed(deploy
     assert transport is not None
     transport.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
     assert (await deployment.chat()).status_code == 200
-
-
-@pytest.mark.parametrize("stream", [False, True])
-async def test_a_cold_gpu_is_asked_again_under_the_same_lease(deployment: Deployment, stream: bool) -> None:
-    deployment.gpu.cold = 2
-    response = await deployment.chat(stream=stream)
-    assert response.status_code == 200
-    assert deployment.gpu.requests == 3
-    (call,) = deployment.gpu.calls
-    assert call.ticket.lease.id == response.headers["x-request-id"]
-
-
-@pytest.mark.parametrize("stream", [False, True])
-async def test_a_gpu_that_stays_cold_is_a_503_once_the_budget_is_spent(deploy: Deploy, stream: bool) -> None:
-    deployment = await deploy(account_limits=LIMITS, **SHORT)
-    deployment.gpu.cold = 1_000
-    response = await deployment.chat(stream=stream)
-    assert response.status_code == 503
-    assert response.headers["retry-after"] == "15"
-    assert error_of(response)["code"] == "model_starting"
-    assert deployment.gpu.requests > 1
-    assert await nothing_is_reserved(deployment)
 
 
 async def test_a_full_gpu_is_not_asked_again(deployment: Deployment) -> None:

@@ -165,7 +165,7 @@ async def test_a_refusal_after_the_first_comment_is_an_error_event(deploy: Deplo
 
 async def test_a_cold_gpu_is_waited_for_with_comments(deploy: Deploy) -> None:
     deployment = await deploy(**EAGER)
-    deployment.gpu.cold = 1
+    deployment.gpu.proxy = [503]
     _, events = await stream(deployment)
     assert events[0] == WAITING
     assert [one for one in events if one != WAITING] == stream_of(deployment.gpu.calls[0])
