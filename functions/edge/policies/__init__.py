@@ -1,7 +1,7 @@
 """The edge's policies, in their one order. A route has the first few of them, or all.
 
 Each is a function of the exchange and of `proceed`, the rest of the way. They only map to HTTP: what is
-allowed is decided by `penstock.keys`, `penstock.schemas`, `penstock.admission` and the ledger.
+allowed is decided by `penstock.entitlement`, `penstock.intakes`, `penstock.admission` and the ledger.
 """
 
 from functools import partial
