@@ -3,14 +3,12 @@
 import asyncio
 import os
 import sys
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import modal
 
 VERSION = os.environ.get("SAMPLE_VERSION", "1")
-MIB = 2**20
 
 app = modal.App("sample")
 image = (
@@ -86,9 +84,9 @@ class Worker:
 
     @modal.method()
     async def until_cancelled(self, mark: str) -> AsyncIterator[str]:
-        """Yields once; what it leaves behind in the Volume says how it ended."""
+        """Yields the id of its own call; what it leaves behind in the Volume says how it ended."""
         try:
-            yield os.environ["MODAL_TASK_ID"]
+            yield modal.current_function_call_id() or ""
             await asyncio.sleep(3_600)
         except asyncio.CancelledError:
             note(mark, "cancelled")
@@ -183,10 +181,6 @@ async def app(scope, receive, send):
     elif scope["path"] == "/echo":
         await send(start)
         await send({"type": "http.response.body", "body": scope["query_string"] + b" " + body})
-    elif scope["path"] == "/die":
-        await send(start)
-        await send({"type": "http.response.body", "body": b"half", "more_body": True})
-        os._exit(1)
     elif scope["path"] == "/stream":
         await send(start)
         await send({"type": "http.response.body", "body": os.environ["SAMPLE_VERSION"].encode(), "more_body": True})
@@ -206,8 +200,6 @@ uvicorn.run(app, host="127.0.0.1", port=8000, log_level="warning", timeout_grace
 
 
 class _Serving:
-    process: "asyncio.subprocess.Process | None" = None
-
     @modal.enter()
     def start(self) -> None:
         """Start it; it may take a moment until its port accepts."""
@@ -220,7 +212,6 @@ class _Serving:
         """Let it finish what it answers."""
         self.server.terminate()
         self.server.wait()
-        time.sleep(0)
 
 
 @app.server(
