@@ -106,4 +106,5 @@ async def _answer(job: Job, service: Service, tenure: Tenure, reply: Reply, entr
             else:
                 await whole(generation, job.answer, reply)
     finally:
+        service.cold_start.first_token(entry.begun, generation.first_token_at)
         entry.booked(tenure.outcome, tenure.booked, generation.first_token_at)

@@ -32,7 +32,11 @@ def create_app(
     *, settings: GpuSettings | None = None, engine: Engine | None = None, ledger: Ledger | None = None
 ) -> ASGIApp:
     """The app. What is not given comes from the environment, once it starts."""
-    process = Process(settings, engine, ledger)
+    return app_of(Process(settings, engine, ledger))
+
+
+def app_of(process: Process) -> ASGIApp:
+    """The app of a process, which its lifespan starts and stops."""
     health = Health(process)
     routes = [
         Route("/v1/chat/completions", Endpoint(process, chat.read_chat, chat.PARAM), methods=["POST"]),

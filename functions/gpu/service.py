@@ -5,24 +5,17 @@ engine and the ledger.
 """
 
 import asyncio
+import os
 import signal
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
-from pathlib import Path
 
 import structlog
 
 from functions.gpu.bookkeeper import Bookkeeper
-from functions.gpu.engine import (
-    Engine,
-    EngineOptions,
-    Pooling,
-    PrefixCache,
-    Quantization,
-    load_engine,
-    resolve_model,
-)
+from functions.gpu.cold_start import ColdStart
+from functions.gpu.engine import Engine, load_engine
+from functions.gpu.engine_options import engine_options
 from functions.gpu.gate import Gate
 from functions.gpu.spool import Spool
 from functions.gpu.tenure import Tenure
@@ -33,8 +26,7 @@ from penstock.models import ConfigError, ServedModel, read_models
 from penstock.settings import GpuSettings
 from penstock.ticket import TicketKeys
 
-SHUTDOWN_GRACE_S = 10.0  # for running requests, and as much again for their settlements
-GIB = 1 << 30
+SETTLE_WITHIN_S = 10.0  # what was ended, and then what has to be booked
 
 log = structlog.get_logger()
 
@@ -43,12 +35,22 @@ class Service:
     """One process's service of one model."""
 
     def __init__(
-        self, settings: GpuSettings, model: ServedModel, engine: Engine, ledger: Ledger, spool: Spool | None
+        self,
+        settings: GpuSettings,
+        model: ServedModel,
+        *,
+        engine: Engine,
+        ledger: Ledger,
+        spool: Spool | None,
+        cold_start: ColdStart,
+        on_broken: Callable[[], None],
     ) -> None:
         self.settings = settings
         self.model = model
         self.engine = engine
-        self._ledger = ledger
+        self.ledger = ledger
+        self.cold_start = cold_start
+        self._on_broken = on_broken
         self.gate = Gate(TicketKeys.parse(settings.ticket_keys.get_secret_value()), model.name)
         self.bookkeeper = Bookkeeper(ledger, spool)
         self._open = True
@@ -70,10 +72,10 @@ class Service:
             raise Unavailable("Too many settlements wait for the ledger.", code="ledger_unavailable")
 
     def _replace(self) -> None:
-        """End the process, as a stop from outside would: whoever supervises it starts another."""
+        """Have this process replaced by another."""
         self._open = False
         log.error("engine_broken")
-        signal.raise_signal(signal.SIGTERM)
+        self._on_broken()
 
     @property
     def serving(self) -> int:
@@ -94,7 +96,7 @@ class Service:
 
     def tenure(self, lease: Lease) -> Tenure:
         """A hold on the lease, to be entered by the request whose ticket was admitted."""
-        return Tenure(lease, self.gate, self._ledger, self.bookkeeper, self.settings)
+        return Tenure(lease, self.gate, self.ledger, self.bookkeeper, self.settings)
 
     async def close(self) -> None:
         """Take no more requests, let the running ones end or end them, settle them, let go of everything."""
@@ -102,45 +104,60 @@ class Service:
         if self._expiring is not None:
             self._expiring.cancel()
         await self._end_requests()
-        await self.bookkeeper.close(SHUTDOWN_GRACE_S)
+        await self.bookkeeper.close(SETTLE_WITHIN_S)
         await self.engine.close()
-        await self._ledger.close()
+        await self.ledger.close()
 
     async def _end_requests(self) -> None:
         if self._requests:
-            await asyncio.wait(self._requests, timeout=SHUTDOWN_GRACE_S)
+            await asyncio.wait(self._requests, timeout=self.settings.shutdown_grace_s)
         for task in self._requests:
             task.cancel()
         if self._requests:
-            await asyncio.wait(self._requests, timeout=SHUTDOWN_GRACE_S)
+            await asyncio.wait(self._requests, timeout=SETTLE_WITHIN_S)
 
     async def _expire(self) -> None:
         """Close dead leases now and then; whoever runs does it for all, so a failure matters to nobody."""
         while True:
             with suppress(LedgerUnavailable):
-                while closed := await self._ledger.expire(now_ms()):
+                while closed := await self.ledger.expire(now_ms()):
                     log.info("leases_expired", count=len(closed))
             await asyncio.sleep(self.settings.expire_every_s)
 
 
-async def open_service(settings: GpuSettings, engine: Engine | None, ledger: Ledger | None) -> Service:
+async def open_service(
+    settings: GpuSettings,
+    engine: Engine | None,
+    ledger: Ledger | None,
+    cold_start: ColdStart,
+    on_broken: Callable[[], None],
+) -> Service:
     """Load the model and open the ledger, unless they are given, and the spool, if there is one.
 
-    Raises ModelUnreadable, ConfigError, LedgerUnavailable.
+    `on_broken` has the process replaced, once its engine works no more. Raises ModelUnreadable, ConfigError,
+    LedgerUnavailable.
     """
     model = read_models(settings.config).get(settings.model)
     if model is None:
         raise ConfigError(f"{settings.config}: no model {settings.model!r}")
     async with AsyncExitStack() as opened:
-        books = ledger if ledger is not None else await open_ledger(settings.ledger_url)
-        opened.push_async_callback(books.close)
-        spool = None
-        if settings.spool is not None:
-            spool = await Spool.open(settings.spool)
-            opened.push_async_callback(spool.close)
-        loaded = engine if engine is not None else await asyncio.to_thread(_load, settings, model)
+        with cold_start.phase("open"):
+            books = ledger if ledger is not None else await open_ledger(settings.ledger_url)
+            opened.push_async_callback(books.close)
+            spool = None
+            if settings.spool is not None:
+                spool = await Spool.open(settings.spool)
+                opened.push_async_callback(spool.close)
+        loaded = engine if engine is not None else await asyncio.to_thread(_load, settings, model, cold_start)
         opened.pop_all()
-    return Service(settings, model, loaded, books, spool)
+    return Service(
+        settings, model, engine=loaded, ledger=books, spool=spool, cold_start=cold_start, on_broken=on_broken
+    )
+
+
+def end_process() -> None:
+    """A stop from outside, as it were: whoever supervises the process starts another."""
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def stopping() -> Unavailable:
@@ -148,28 +165,9 @@ def stopping() -> Unavailable:
     return Unavailable("The GPU process is stopping.", code="gpu_stopping")
 
 
-def _load(settings: GpuSettings, model: ServedModel) -> Engine:
-    began = time.perf_counter()
-    folder = resolve_model(model.source, model.revision, cache=settings.model_cache, offline=settings.offline)
-    resolved = time.perf_counter() - began
-    engine = load_engine(_options(folder, settings, model))
-    phases = {"source": resolved, **engine.load_seconds}
-    log.info("loaded", model=model.name, seconds={name: round(s, 3) for name, s in phases.items()})
+def _load(settings: GpuSettings, model: ServedModel, cold_start: ColdStart) -> Engine:
+    with cold_start.phase("load"):
+        options = engine_options(settings, model)
+    engine = load_engine(options)
+    cold_start.engine(engine.load_seconds)
     return engine
-
-
-def _options(folder: Path, settings: GpuSettings, model: ServedModel) -> EngineOptions:
-    return EngineOptions(
-        folder,
-        dtype=model.dtype,
-        threads=settings.threads,
-        context_length=model.context_length,
-        quantization=Quantization(model.quantization),
-        pooling=None if model.embeddings is None else Pooling(model.embeddings.pooling),
-        queue_limit=settings.max_waiting,
-        max_running=settings.max_running,
-        step_tokens=settings.step_tokens,
-        stretch=settings.stretch,
-        kv_bytes=None if settings.kv_gib is None else int(settings.kv_gib * GIB),
-        prefix_cache=PrefixCache(settings.prefix_cache),
-    )

@@ -4,6 +4,7 @@ The edge, the direct SDK and batch all come through here. Who has no tokenizer r
 the GPU process shrinks it when it claims the lease. Mapping a refusal to HTTP is the edge's business.
 """
 
+import hashlib
 import secrets
 from dataclasses import dataclass
 from typing import Protocol
@@ -42,6 +43,16 @@ class Demand:
 def new_request_id() -> str:
     """An id of ours for a request: the ledger's key for everything it does."""
     return "req_" + "".join(secrets.choice(_ALPHABET) for _ in range(_ID_LENGTH))
+
+
+def request_id_of(name: str) -> str:
+    """The id of the request of that name: the same one each time, for a call that may be delivered twice."""
+    number = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=16).digest())
+    letters = []
+    for _ in range(_ID_LENGTH):
+        number, place = divmod(number, len(_ALPHABET))
+        letters.append(_ALPHABET[place])
+    return "req_" + "".join(letters)
 
 
 def bound_of(model: ServedModel, price: Price, *demands: Demand) -> Bound:

@@ -111,6 +111,16 @@ class GpuSettings(Settings):
     model_cache: Path | None = Field(
         default=None, description="Where snapshots of the hub are kept; unset: as the hub."
     )
+    weights: Path | None = Field(
+        default=None, description="A folder of pulled weights; set, nothing else is looked at, or downloaded."
+    )
+    # None: a GPU if there is one. Said where the GPU comes only after the weights are in memory.
+    device: Literal["cuda", "cpu"] | None = None
+    bind: str = Field(default="0.0.0.0", description="The address that a container listens on.")  # noqa: S104
+    # How long requests that run may go on once the process is to end; their settlements have as long again, at least.
+    shutdown_grace_s: float = Field(default=10.0, gt=0, le=3_600)
+    # The id of the API key that pays for direct calls which bring none.
+    service_key_id: str | None = Field(default=None, pattern="^[0-9A-Za-z_]{1,64}$")
     offline: bool = Field(default=False, description="Whether a model that is not there is refused, not downloaded.")
     metrics_token: SecretStr | None = Field(default=None, min_length=16, description="Unset, /metrics is open.")
 

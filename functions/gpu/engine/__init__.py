@@ -33,6 +33,7 @@ from functions.gpu.engine.protocol import (
 
 if TYPE_CHECKING:
     from functions.gpu.engine.engine import ContinuousEngine
+    from functions.gpu.engine.prepared import PreparedEngine
 
 __all__ = [
     "Candidate",
@@ -60,6 +61,7 @@ __all__ = [
     "Sampling",
     "TokenLogprobs",
     "load_engine",
+    "prepare_engine",
     "resolve_model",
 ]
 
@@ -77,6 +79,18 @@ def load_engine(options: EngineOptions) -> "ContinuousEngine":
     loaded = load(options)
     loaded.load_seconds["imports"] = imported
     return ContinuousEngine(loaded, options)
+
+
+def prepare_engine(options: EngineOptions) -> "PreparedEngine":
+    """The first half of `load_engine`, which needs no device: everything is imported and in main memory.
+
+    Nothing runs and nothing is open afterwards, so the process may be put to sleep, and woken elsewhere, with the
+    device that `options` names. Raises ModelUnreadable.
+    """
+    began = time.perf_counter()
+    from functions.gpu.engine.prepared import PreparedEngine  # noqa: PLC0415  (see the module's docstring)
+
+    return PreparedEngine(options, imported_s=time.perf_counter() - began)
 
 
 def resolve_model(source: str, revision: str | None, *, cache: Path | None = None, offline: bool = False) -> Path:

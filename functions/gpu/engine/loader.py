@@ -45,37 +45,83 @@ class LoadedModel:
     load_seconds: dict[str, float] = field(repr=False)  # by phase
 
 
+@dataclass(frozen=True, slots=True)
+class ReadModel:
+    """A folder that was read and checked as far as that needs no device; its weights are on `at`."""
+
+    model: Any
+    tokenizer: Any
+    vocabulary: TokenText
+    context_length: int
+    end_ids: frozenset[int]
+    at: Any  # a torch.device
+    load_seconds: dict[str, float] = field(repr=False)  # by phase
+
+
 def load(options: EngineOptions) -> LoadedModel:
-    """Load a model for generation. Raises ModelUnreadable."""
+    """Load a model for generation, its weights straight to the device. Raises ModelUnreadable."""
+    return place(read(options), options)
+
+
+def read_early(options: EngineOptions) -> ReadModel:
+    """Read a model into main memory, all of it, where its device may still have to come. Raises ModelUnreadable.
+
+    Nothing of it is left in files: memory that is kept and woken elsewhere has no use for those.
+    """
+    return read(options, early=True)
+
+
+def read(options: EngineOptions, *, early: bool = False) -> ReadModel:
+    """Read a model's folder, its weights to the device, or early into main memory. Raises ModelUnreadable."""
     _quiet()
     folder, in_8_bits = options.folder, options.quantization is Quantization.INT8
     seconds: dict[str, float] = {}
     with _phase("config", folder, seconds):
         if options.threads is not None:
             torch.set_num_threads(options.threads)
-        device = _device(options.device)
-        dtype = _dtype(options.dtype, device)
+        at = torch.device("cpu") if early else _device(options)
+        dtype = _dtype(options.dtype, _device_name(options))
         config = _read_config(folder)
         length = _context_length(config, options.context_length)
         check_rope(config, length)
     with _phase("tokenizer", folder, seconds):
         tokenizer = _read_tokenizer(folder)
     with _phase("weights", folder, seconds):
-        model = read_model(folder, config, dtype, torch.device("cpu") if in_8_bits else device)
+        model = read_model(folder, config, dtype, torch.device("cpu") if in_8_bits else at)
+        if early:
+            _take_in(model)
     if in_8_bits:
         with _phase("quantization", folder, seconds):
-            quantize(model, device)
-    with _phase("first step", folder, seconds):
-        vocabulary_size = _try_step(model)
-    return LoadedModel(
+            quantize(model, at)
+    return ReadModel(
         model=model,
         tokenizer=tokenizer,
         vocabulary=TokenText(tokenizer.backend_tokenizer),
-        vocabulary_size=vocabulary_size,
         context_length=length,
         end_ids=_end_ids(model, tokenizer),
+        at=at,
+        load_seconds=seconds,
+    )
+
+
+def place(read: ReadModel, options: EngineOptions) -> LoadedModel:
+    """A model that was read, on its device, and tried there. Raises ModelUnreadable."""
+    seconds, folder = read.load_seconds, options.folder
+    with _phase("device", folder, seconds):
+        device = _device(options)
+        if device != read.at:
+            read.model.to(device)
+    with _phase("first step", folder, seconds):
+        vocabulary_size = _try_step(read.model)
+    return LoadedModel(
+        model=read.model,
+        tokenizer=read.tokenizer,
+        vocabulary=read.vocabulary,
+        vocabulary_size=vocabulary_size,
+        context_length=read.context_length,
+        end_ids=read.end_ids,
         device=device,
-        dtype=model.dtype,
+        dtype=read.model.dtype,
         load_seconds=seconds,
     )
 
@@ -131,26 +177,42 @@ def _read_tokenizer(folder: Path) -> Any:
     return tokenizer
 
 
-def _device(name: str | None) -> Any:
-    if name is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+def _device(options: EngineOptions) -> Any:
+    """The device, which has to be there."""
+    device = torch.device(_device_name(options))
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ModelUnreadable("there is no CUDA device")
+    return device
+
+
+def _device_name(options: EngineOptions) -> str:
+    """Which device it will be, whether or not it is there yet."""
+    if options.device is None:
+        return "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        return torch.device(name)
+        torch.device(options.device)
     except RuntimeError:
-        raise ModelUnreadable(f"device {name!r} is none that torch knows") from None
+        raise ModelUnreadable(f"device {options.device!r} is none that torch knows") from None
+    return options.device
 
 
-def _dtype(name: str, device: Any) -> Any:
+def _dtype(name: str, device: str) -> Any:
     """`auto` is the weights' own (None) on a GPU, and float32 on the CPU: exact, and at home on every processor.
 
     bfloat16 needs half the memory. It is faster for weights larger than the caches, where the processor has
     instructions for it, and slower elsewhere; so it is for the caller to choose.
     """
     if name == "auto":
-        return torch.float32 if device.type == "cpu" else None
+        return torch.float32 if device == "cpu" else None
     if name not in DTYPES:
         raise ModelUnreadable(f"dtype {name!r} is none of auto, {', '.join(DTYPES)}")
     return DTYPES[name]
+
+
+def _take_in(model: Any) -> None:
+    """Copy what may still lie in memory-mapped files into memory of its own, one tensor at a time."""
+    for tensor in (*model.parameters(), *model.buffers()):
+        tensor.data = tensor.data.clone()
 
 
 @torch.inference_mode()

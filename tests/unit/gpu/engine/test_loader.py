@@ -204,7 +204,7 @@ def test_loading_is_silent_offline_and_timed(
     monkeypatch.setattr(socket.socket, "connect", unreachable)
     loaded = load(EngineOptions(tiny_folder, dtype="auto", threads=torch.get_num_threads()))
     assert (loaded.device, loaded.dtype) == (torch.device("cpu"), torch.float32)
-    assert list(loaded.load_seconds) == ["config", "tokenizer", "weights", "first step"]
+    assert list(loaded.load_seconds) == ["config", "tokenizer", "weights", "device", "first step"]
     assert all(seconds >= 0 for seconds in loaded.load_seconds.values())
     assert capfd.readouterr() == ("", "")
 

@@ -1,0 +1,215 @@
+"""Direct calls: a request that comes without HTTP, admitted and served by the process it comes to.
+
+    key -> validate -> admit -> ticket -> the ASGI app of this very process
+
+What the edge does before a GPU process is asked is done here, with the same words; from the ticket on it is
+the HTTP path itself, so that claims, checkpoints, settlements and refusals are the same. No route around the
+ledger exists. Two things are the edge's alone: `Idempotency-Key`, and limits on guessing keys (whoever gets
+here already holds the platform's own token).
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import orjson
+from starlette.types import ASGIApp
+
+from functions.gpu.passage import BrokeOff, Passage
+from functions.gpu.process import Process
+from functions.gpu.service import Service
+from penstock import admission
+from penstock.admission import request_id_of
+from penstock.client.sse import SseDecoder
+from penstock.clock import SECOND, now_ms
+from penstock.entitlement import (
+    denied,
+    incorrect_key,
+    opens,
+    read_key,
+    require_entitled,
+    require_route,
+    require_switched_on,
+)
+from penstock.errors import ApiError, BadRequest, Unauthenticated, UpstreamFailed
+from penstock.intakes import CHAT, COMPLETIONS, EMBEDDINGS, Intake, model_of
+from penstock.ledger import AccessDenied, Caller, Lease, LedgerUnavailable, Refused
+from penstock.models import ModelTable
+from penstock.refusals import ledger_unavailable, no_price, refusal
+from penstock.ticket import Ticket, TicketKeys, hash_body
+
+GATHER_S = 0.05  # of tokens, between two items of a stream: an item costs the platform over a millisecond
+MAX_EVENT = 64 << 20  # bytes; as much as an answer may have
+MAX_ANSWER = 64 << 20  # bytes
+
+Chunk = dict[str, Any]  # one event of a stream, in OpenAI's shape
+
+
+class Direct:
+    """The way into one process's app. `app` serves with what `process` has opened."""
+
+    def __init__(self, app: ASGIApp, process: Process) -> None:
+        self._app = app
+        self._process = process
+
+    async def whole(self, request: Mapping[str, Any], *, api_key: str | None, call: str) -> dict[str, Any]:
+        """The answer to a request for chat, completions or embeddings, told apart by what they ask.
+
+        `call` names the call wherever it is delivered again: the same one is never paid twice. Raises ApiError.
+        """
+        if request.get("stream"):
+            raise BadRequest("A whole answer does not stream; call `generate` for a stream.", param="stream")
+        async with self._passage(request, api_key, call) as (passage, _):
+            await _require_good(passage)
+            answer: dict[str, Any] = orjson.loads(await passage.body(MAX_ANSWER))
+            return answer
+
+    async def stream(
+        self, request: Mapping[str, Any], *, api_key: str | None, call: str
+    ) -> AsyncGenerator[str | list[Chunk], None]:
+        """The request's id once it is admitted, and then what was generated since the item before. Raises ApiError.
+
+        Closing it, or cancelling who waits for it, is a client's disconnect: the slot is free within a step.
+        """
+        async with self._passage({**request, "stream": True}, api_key, call) as (passage, request_id):
+            yield request_id
+            await _require_good(passage)
+            decoder = SseDecoder(max_event=MAX_EVENT)
+            while (part := await passage.read()) is not None:
+                if chunks := _chunks(decoder, part):
+                    yield chunks
+                    await passage.rest(GATHER_S)
+
+    @asynccontextmanager
+    async def _passage(
+        self, request: Mapping[str, Any], api_key: str | None, call: str
+    ) -> AsyncIterator[tuple[Passage, str]]:
+        """The admitted request on its way. What was never taken up is given back at the end."""
+        service = self._process.service()
+        service.check()
+        try:
+            lease, body = await self._admitted(service, request, api_key, call)
+        except LedgerUnavailable as error:
+            raise ledger_unavailable() from error
+        headers = {"Penstock-Ticket": _ticket(service, lease, body), "Content-Type": "application/json"}
+        passage = Passage(self._app, _intake(request).path, headers, body)
+        try:
+            async with passage:
+                yield passage, lease.id
+        except BrokeOff:
+            raise UpstreamFailed("The GPU process broke off before the answer was whole.") from None
+        finally:
+            if passage.status != 200:
+                await _give_back(service, lease)
+
+    async def _admitted(
+        self, service: Service, request: Mapping[str, Any], api_key: str | None, call: str
+    ) -> tuple[Lease, bytes]:
+        ledger, now = service.ledger, now_ms()
+        caller = await _caller(service, api_key)
+        intake = _intake(request)
+        require_entitled(caller, now)
+        require_route(caller, intake.group)
+        require_switched_on(await ledger.switch())
+        body = _body({"model": service.model.name, **request}, service.settings.max_body_bytes)
+        asked = intake.read(body)
+        model = model_of(asked, ModelTable([service.model]))
+        intake.require(asked, model, caller)
+        request_id = request_id_of(call)
+        if await ledger.record(request_id) is not None:
+            raise _interrupted()
+        try:
+            outcome = await admission.admit(
+                ledger,
+                caller,
+                model,
+                *asked.demands(),
+                request_id=request_id,
+                now=now,
+                claim_within_s=service.settings.startup_budget_s,
+            )
+        except AccessDenied as error:
+            raise denied(await ledger.caller(caller.key.id), now) from error
+        except admission.NoPrice as error:
+            raise no_price(model) from error
+        if isinstance(outcome, Refused):
+            raise refusal(outcome, now)
+        return outcome.lease, body
+
+
+async def _caller(service: Service, api_key: str | None) -> Caller:
+    """Whose key this is; without one, the account that the deployment lets pay for its own callers."""
+    if api_key is not None:
+        key = read_key(api_key)
+        caller = await service.ledger.caller(key.id)
+        if not opens(key, caller) or caller is None:
+            raise incorrect_key()
+        return caller
+    own = service.settings.service_key_id
+    caller = await service.ledger.caller(own) if own is not None else None
+    if caller is None:
+        raise Unauthenticated(
+            "No API key. Pass one as `api_key`, or let the deployment name a service key.", code="missing_api_key"
+        )
+    return caller
+
+
+def _intake(request: Mapping[str, Any]) -> Intake:
+    for field, intake in (("messages", CHAT), ("prompt", COMPLETIONS), ("input", EMBEDDINGS)):
+        if field in request:
+            return intake
+    raise BadRequest("The request has none of 'messages', 'prompt' and 'input', so it is unclear what it asks for.")
+
+
+def _body(request: Mapping[str, Any], limit: int) -> bytes:
+    try:
+        body = orjson.dumps(request)
+    except (TypeError, orjson.JSONEncodeError) as error:
+        raise BadRequest(f"The request is no JSON: {error}.") from None
+    if len(body) > limit:
+        raise BadRequest(f"The request is over the limit of {limit} bytes.", code="request_too_large")
+    return body
+
+
+def _ticket(service: Service, lease: Lease, body: bytes) -> str:
+    keys = TicketKeys.parse(service.settings.ticket_keys.get_secret_value())
+    expires_at = lease.reserved_at + service.settings.startup_budget_s * SECOND
+    return keys.sign(Ticket(lease=lease, body_hash=hash_body(body), expires_at=expires_at))
+
+
+async def _give_back(service: Service, lease: Lease) -> None:
+    """Release the lease, unless it was taken up. Where the ledger is away it ends by itself, at its deadline."""
+    with suppress(LedgerUnavailable):
+        await service.ledger.release(lease, now_ms())
+
+
+async def _require_good(passage: Passage) -> None:
+    """Raises what the app refused with."""
+    await passage.begun()
+    if passage.status == 200:
+        return
+    envelope = orjson.loads(await passage.body(MAX_ANSWER))
+    # A ticket that was used, though it is new, means a call that was delivered before.
+    raise _interrupted() if passage.status == 409 else _error(passage.status, envelope, passage.headers)
+
+
+def _chunks(decoder: SseDecoder, part: bytes) -> list[Chunk]:
+    chunks = [orjson.loads(event.data) for event in decoder.feed(part) if event.data != "[DONE]"]
+    for chunk in chunks:
+        if "error" in chunk:
+            raise _error(ApiError.status, chunk, {})
+    return chunks
+
+
+def _error(status: int, envelope: Mapping[str, Any], headers: Mapping[str, str]) -> ApiError:
+    """The app's refusal, as the exception that it was."""
+    told = dict(envelope["error"])
+    message, kind, param, code = (told.pop(name) for name in ("message", "type", "param", "code"))
+    passed_on = {name: headers[name.lower()] for name in ("Retry-After", "x-should-retry") if name.lower() in headers}
+    error = ApiError(message, param=param, code=code, headers=passed_on, details=told)
+    error.status, error.type = status, kind
+    return error
+
+
+def _interrupted() -> UpstreamFailed:
+    return UpstreamFailed("The container that had taken up this call died before it answered.", code="interrupted")
