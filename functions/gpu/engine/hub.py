@@ -8,17 +8,23 @@ huggingface_hub's to know, from HF_TOKEN.
 """
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
-from huggingface_hub import constants, get_cached_repo_tree, snapshot_download
+from huggingface_hub import HfApi, constants, get_cached_repo_tree, snapshot_download
 from huggingface_hub.errors import (
     CachedRepoTreeNotFoundError,
     GatedRepoError,
+    HfHubHTTPError,
     LocalEntryNotFoundError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from huggingface_hub.utils import disable_progress_bars
+from huggingface_hub.hf_api import RepoFile
+from huggingface_hub.utils import disable_progress_bars, filter_repo_objects
 from huggingface_hub.utils import logging as hub_logging
 
 from functions.gpu.engine.checkpoint import weight_files
@@ -30,6 +36,17 @@ WANTED = ["*.safetensors", "*.json", "*.jinja", "*.txt", "*.model"]
 # Folders hold other formats, and a consolidated file holds all of the weights a second time.
 UNWANTED = ["*/*", "consolidated*"]
 LINE = 200  # characters of a library's error message that are passed on
+MOST_FILES = 1_000
+
+
+@dataclass(frozen=True)
+class HubFile:
+    """A file of a commit, and what the hub says its content is: one of both hashes, in hexadecimal."""
+
+    name: str
+    size: int  # bytes
+    sha256: str | None  # of a large one, which git only points to
+    blob_sha1: str  # git's own hash, of the header `blob SIZE NUL` and the content; of a large one, of the pointer
 
 
 def resolve(
@@ -46,8 +63,7 @@ def resolve(
         return folder
     _check_names(source, revision)
     commit, cache = str(revision), cache or Path(constants.HF_HUB_CACHE)
-    hub_logging.set_verbosity(hub_logging.CRITICAL)  # our logs are JSON
-    disable_progress_bars()
+    _silence()
     if (snapshot := _cached(source, commit, cache)) is not None:
         return snapshot
     missing = f"{source} at {commit} is not, or not wholly, in {cache}"
@@ -55,18 +71,80 @@ def resolve(
     if offline or constants.HF_HUB_OFFLINE:
         raise ModelUnreadable(f"{missing}, and nothing is fetched offline: {remedy}")
     try:
-        snapshot = _snapshot(source, commit, cache, endpoint)
-        # Without a listing of the commit's files the hub was not reached, and this is what was cached before.
-        get_cached_repo_tree(source, revision=commit, cache_dir=cache)
-        weight_files(snapshot)
-    except ModelUnreadable as error:
-        raise ModelUnreadable(f"{source} at {commit}: {error}") from None
+        with _explained(source, commit):
+            snapshot = _snapshot(source, commit, cache, endpoint)
+            # Without a listing of the commit's files the hub was not reached, and this is what was cached before.
+            get_cached_repo_tree(source, revision=commit, cache_dir=cache)
+            weight_files(snapshot)
     except (LocalEntryNotFoundError, CachedRepoTreeNotFoundError) as error:
-        reason = f" ({_reason(error.__cause__)})" if error.__cause__ else ""
-        raise ModelUnreadable(f"{missing}, and the hub cannot be reached{reason}: {remedy}") from error
-    except Exception as error:
-        raise ModelUnreadable(f"{source} at {commit}: {_reason(error)}") from error
+        raise ModelUnreadable(f"{missing}, and {_unreached(error)}: {remedy}") from error
     return snapshot
+
+
+def wanted_files(repository: str, commit: str, *, endpoint: str | None = None) -> tuple[HubFile, ...]:
+    """The files of a commit that a model is loaded from, as the hub lists them. Raises ModelUnreadable."""
+    _check_names(repository, commit)
+    _silence()
+    with _explained(repository, commit, otherwise="the hub cannot be reached: "):
+        entries = HfApi(endpoint=endpoint).list_repo_tree(repository, revision=commit)
+        listed = (entry for entry in entries if isinstance(entry, RepoFile))
+        wanted = filter_repo_objects(
+            listed, allow_patterns=WANTED, ignore_patterns=UNWANTED, key=lambda entry: str(entry.path)
+        )
+        files = tuple(
+            HubFile(entry.path, entry.size, entry.lfs.sha256 if entry.lfs else None, entry.blob_id)
+            for entry in islice(wanted, MOST_FILES + 1)
+        )
+        if len(files) > MOST_FILES:
+            raise ModelUnreadable(f"more than {MOST_FILES} files to load a model from")
+    return files
+
+
+def fetch(repository: str, commit: str, folder: Path, *, endpoint: str | None = None) -> None:
+    """Fetch `wanted_files` into `folder`, and leave those that it has. Raises ModelUnreadable.
+
+    A fetch that is repeated goes on with the first file that is not whole: huggingface_hub 2.4 keeps no part of
+    one. Within one call it resumes a connection that breaks, five times. Leaves its notes in `folder/.cache`.
+    """
+    _silence()
+    try:
+        with _explained(repository, commit):
+            snapshot_download(
+                repository,
+                revision=commit,
+                local_dir=folder,
+                allow_patterns=WANTED,
+                ignore_patterns=UNWANTED,
+                endpoint=endpoint,
+            )
+            weight_files(folder)
+            if not (folder / "config.json").is_file():
+                raise ModelUnreadable("no config.json")
+    except LocalEntryNotFoundError as error:
+        raise ModelUnreadable(f"{repository} at {commit}: {_unreached(error)}") from error
+
+
+def _silence() -> None:
+    hub_logging.set_verbosity(hub_logging.CRITICAL)  # our logs are JSON
+    disable_progress_bars()
+
+
+@contextmanager
+def _explained(repository: str, commit: str, *, otherwise: str = "") -> Iterator[None]:
+    """What goes wrong within becomes one ModelUnreadable, except that nobody answers and the cache is not whole.
+
+    `otherwise` goes before what is no answer of the hub's.
+    """
+    try:
+        yield
+    except (LocalEntryNotFoundError, CachedRepoTreeNotFoundError):
+        raise
+    except ModelUnreadable as error:
+        raise ModelUnreadable(f"{repository} at {commit}: {error}") from None
+    except HfHubHTTPError as error:
+        raise ModelUnreadable(f"{repository} at {commit}: {_reason(error)}") from error
+    except Exception as error:
+        raise ModelUnreadable(f"{repository} at {commit}: {otherwise}{_reason(error)}") from error
 
 
 def _check_names(source: str, revision: str | None) -> None:
@@ -105,6 +183,10 @@ def _snapshot(repository: str, commit: str, cache: Path, endpoint: str | None, *
             local_files_only=offline,
         )
     )
+
+
+def _unreached(error: Exception) -> str:
+    return f"the hub cannot be reached{f' ({_reason(error.__cause__)})' if error.__cause__ else ''}"
 
 
 def _reason(error: BaseException) -> str:

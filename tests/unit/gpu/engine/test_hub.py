@@ -1,14 +1,8 @@
 """Sources to folders, against a real cache layout and a hub of a few lines on this machine."""
 
 import json
-import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from functools import partial
-from hashlib import sha1
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import huggingface_hub
 import pytest
@@ -16,67 +10,10 @@ from huggingface_hub import constants
 
 from functions.gpu.engine.hub import resolve
 from functions.gpu.engine.protocol import ModelUnreadable
+from tests.hub import COMMIT, NOWHERE, Hub, serving
+from tests.hub import REPOSITORY as NAME
 
-NAME, COMMIT = "org/name", "0123456789abcdef0123456789abcdef01234567"
 INDEX, SHARDS = "model.safetensors.index.json", ("model-1.safetensors", "model-2.safetensors")
-NOWHERE = "http://127.0.0.1:9"  # the discard port, where nobody listens
-
-
-@dataclass
-class Hub:
-    """A repository, as the hub serves one; `status` refuses whatever is asked."""
-
-    files: dict[str, bytes]
-    address: str = ""
-    status: int = 200
-    code: str = ""  # of the error, as the hub names it
-    asked: list[str] = field(default_factory=list)
-
-    def tree(self) -> bytes:
-        """https://huggingface.co/docs/hub/api: the files of a commit."""
-        entries = [
-            {
-                "type": "file",
-                "path": path,
-                "size": len(content),
-                "oid": sha1(content, usedforsecurity=False).hexdigest(),
-            }
-            for path, content in self.files.items()
-        ]
-        return json.dumps(entries).encode()
-
-
-class _Answer(BaseHTTPRequestHandler):
-    def __init__(self, *arguments: Any, hub: Hub) -> None:
-        self.hub = hub
-        super().__init__(*arguments)
-
-    def do_GET(self) -> None:
-        self.hub.asked.append(self.path)
-        path = self.path.partition("?")[0]
-        content = self.hub.files.get(path.removeprefix(f"/{NAME}/resolve/{COMMIT}/"))
-        if self.hub.status != 200:
-            self._send(self.hub.status, b"", {"X-Error-Code": self.hub.code, "X-Error-Message": "no\nsuch luck"})
-        elif path == f"/api/models/{NAME}/tree/{COMMIT}":
-            self._send(200, self.hub.tree(), {})
-        elif content is not None:
-            etag = sha1(content, usedforsecurity=False).hexdigest()
-            self._send(200, content, {"ETag": f'"{etag}"', "X-Repo-Commit": COMMIT})
-        else:
-            self._send(404, b"", {"X-Error-Code": "EntryNotFound"})
-
-    do_HEAD = do_GET  # noqa: N815  (the name that http.server looks for)
-
-    def _send(self, status: int, body: bytes, headers: dict[str, str]) -> None:
-        self.send_response(status)
-        for name, value in ({"Content-Length": str(len(body))} | headers).items():
-            self.send_header(name, value.replace("\n", " "))
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
 
 
 @pytest.fixture(autouse=True)
@@ -89,15 +26,9 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def hub() -> Iterator[Hub]:
-    hub = Hub({"config.json": b"{}", "model.safetensors": b"weights", "chat_template.jinja": b"{{ messages }}"})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Answer, hub=hub))
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    hub.address = f"http://127.0.0.1:{server.server_port}"
-    yield hub
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    files = {"config.json": b"{}", "model.safetensors": b"weights", "chat_template.jinja": b"{{ messages }}"}
+    with serving(Hub(files)) as hub:
+        yield hub
 
 
 def cached(cache: Path, *names: str) -> Path:
