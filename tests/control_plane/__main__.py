@@ -13,6 +13,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from tests.control_plane.container import check
 from tests.control_plane.plane import Plane
 from tests.control_plane.web import application
 
@@ -44,6 +45,7 @@ async def _serve(options: argparse.Namespace, folder: Path) -> None:
     host, port = listener.getsockname()[:2]
     variables = dict(item.split("=", 1) for item in options.set)
     plane = Plane(folder, f"http://{host}:{port}", variables, (options.key, options.secret))
+    await check(folder)
     for reached in (port, *options.reach):
         await plane.let_reach(reached)
     url = await plane.serve()

@@ -23,6 +23,7 @@ class Input:
     index: int
     body: pb.FunctionInput
     retry_count: int = 0
+    failures: int = 0
     cancelled: bool = False
 
     @property

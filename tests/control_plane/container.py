@@ -23,6 +23,7 @@ from modal_proto import api_pb2 as pb
 from tests.control_plane.call import Input
 from tests.control_plane.definition import Definition
 from tests.control_plane.inside.plan import RUNTIME, Plan
+from tests.control_plane.record import Record
 from tests.control_plane.rpc import Endpoint
 
 REPOSITORY = Path(__file__).parents[2]
@@ -181,6 +182,17 @@ class Container:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+async def check(folder: Path) -> None:
+    """Make a container that does nothing. Raises RuntimeError where this machine does not let it."""
+    container = Container("check", Definition("", "", pb.Function(), pb.FunctionData()), folder / "check")
+    (container.folder / "runtime").mkdir(parents=True)
+    ended: asyncio.Future[Container] = asyncio.get_running_loop().create_future()
+    plan = Plan(str(container.folder), ["/bin/true"], {}, str(folder), kept=kept(), masked=masked())
+    await container.start(plan, Endpoint([], Record()), ended.set_result)
+    if (await ended).exit_code != 0:
+        raise RuntimeError(f"containers need Linux's namespaces and overlays: {container.log.read_text().strip()}")
 
 
 def arguments(container: Container, layout: pb.AppLayout) -> pb.ContainerArguments:

@@ -54,9 +54,10 @@ class ContainerService:
         """Outputs of inputs that this container was given last; others come too late and count for nothing."""
         for item in request.outputs:
             given = self._container.running.get(item.input_id)
-            if given is not None and given.retry_count == item.retry_count:
-                given.put(item, self._container.id)
             self._container.release(item.input_id)
+            if given is None or given.retry_count != item.retry_count or self._pool.retry(given, item.result.status):
+                continue
+            given.put(item, self._container.id)
         self._pool.scale()
         return Empty()
 

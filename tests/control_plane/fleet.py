@@ -58,7 +58,8 @@ class Fleet:
     def renew(self, app: App) -> None:
         """The app was published: its functions' containers are to be of the new version."""
         for function_id in app.functions.values():
-            self.pool(function_id)
+            if not self.registry.definition(function_id).function.class_parameter_info.schema:
+                self.pool(function_id)  # with parameters, only variants have containers
         for function_id, pool in self._of(app).items():
             if self.registry.base(function_id) in app.functions.values():
                 pool.renew()

@@ -86,6 +86,17 @@ class Pool:
             self._asking.pop(container, None)
         return []
 
+    def retry(self, failed: Input, status: "Status.GenericStatus.ValueType") -> bool:
+        """Whether an input is to run again, as the function's `retries` say; it then does after their delay."""
+        policy = self.definition.function.retry_policy
+        if status != Status.GENERIC_STATUS_FAILURE or failed.failures >= policy.retries or failed.cancelled:
+            return False
+        delay_ms = policy.initial_delay_ms * (policy.backoff_coefficient or 1.0) ** failed.failures
+        failed.failures += 1
+        failed.retry_count += 1
+        asyncio.get_running_loop().call_later(min(delay_ms, policy.max_delay_ms) / 1_000, self._run_again, failed)
+        return True
+
     def cancel(self, cancelled: Input) -> None:
         """End an input: at once where it waits, by way of its container where it runs."""
         cancelled.cancelled = True
@@ -209,6 +220,13 @@ class Pool:
         elif not lost.done:
             lost.retry_count += 1
             self._queue.appendleft(lost)
+
+    def _run_again(self, failed: Input) -> None:
+        if failed.cancelled or self.closed:
+            failed.end(Status.GENERIC_STATUS_TERMINATED)
+            return
+        self._queue.append(failed)
+        self.scale()
 
     def _fail(self, result: pb.GenericResult) -> None:
         while self._queue:

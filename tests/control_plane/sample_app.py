@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+import urllib.request
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -36,9 +37,9 @@ def noted(name: str) -> bool:
     gpu=["H100", "A100-80GB:2"],
     volumes={"/weights": weights},
     secrets=[secret],
-    min_containers=0,
+    min_containers=int(os.environ.get("SAMPLE_MIN", "0")),
     max_containers=2,
-    scaledown_window=60,
+    scaledown_window=int(os.environ.get("SAMPLE_WINDOW_S", "60")),
     timeout=120,
     startup_timeout=90,
     region="us-east",
@@ -76,11 +77,10 @@ class Worker:
         }
 
     @modal.method()
-    async def count(self, until: int, pause_s: float = 0.0) -> AsyncIterator[int]:
+    async def count(self, until: int) -> AsyncIterator[int]:
         """0, 1, ..."""
         for number in range(until):
             yield number
-            await asyncio.sleep(pause_s)
 
     @modal.method()
     async def until_cancelled(self, mark: str) -> AsyncIterator[str]:
@@ -103,10 +103,17 @@ class Worker:
         return 2 * number
 
     @modal.method()
-    async def where(self, pause_s: float) -> str:
-        """The container that ran it."""
-        await asyncio.sleep(pause_s)
-        return os.environ["MODAL_TASK_ID"]
+    async def rest(self) -> None:
+        """Runs until it is cancelled."""
+        await asyncio.sleep(3_600)
+
+    @modal.method()
+    async def held(self, mark: str) -> AsyncIterator[str]:
+        """Yields the container that runs it, and once more when the Volume has the mark."""
+        yield os.environ["MODAL_TASK_ID"]
+        while not noted(mark):
+            await asyncio.sleep(0.05)
+        yield mark
 
     @modal.method()
     async def echo(self, data: bytes) -> bytes:
@@ -163,6 +170,30 @@ class Broken:
         return "mended"
 
 
+@app.function(
+    image=image.add_local_file("LICENSE", "/opt/sample/added"),
+    volumes={"/read": weights.read_only(), "/kept": modal.Volume.from_name("kept", create_if_missing=True, version=2)},
+    retries=2,
+)
+async def tries(url: str = "") -> dict[str, object]:
+    """What a function without a class can do; it fails the first time."""
+    if not Path("/kept/tried").exists():  # noqa: ASYNC240
+        Path("/kept/tried").write_text("once")  # noqa: ASYNC240
+        raise RuntimeError("the first try fails")
+    try:
+        Path("/read/new").write_text("")  # noqa: ASYNC240
+        wrote = True
+    except OSError:
+        wrote = False
+    return {
+        "wrote": wrote,
+        "tried": Path("/kept/tried").read_text(),  # noqa: ASYNC240
+        "added": Path("/opt/sample/added").read_text(),  # noqa: ASYNC240
+        "doubled": await Worker().double.remote.aio(4),
+        "fetched": urllib.request.urlopen(url).read() if url else b"",  # noqa: S310, ASYNC210
+    }
+
+
 SERVE = """
 import asyncio, os, sys
 
@@ -188,7 +219,7 @@ async def app(scope, receive, send):
         for _ in range(1200):
             done, _ = await asyncio.wait({gone}, timeout=0.05)
             if done:
-                open("/weights/left", "w").write("the client left")
+                open("/weights/left" + scope["query_string"].decode(), "w").close()
                 return
             if os.path.exists("/weights/finish"):
                 break

@@ -5,7 +5,8 @@ from typing import Any
 import modal
 import pytest
 
-from tests.control_plane.running import ControlPlane, Json
+from tests.control_plane.conftest import SAMPLE
+from tests.control_plane.running import ControlPlane
 
 
 @pytest.fixture(scope="module")
@@ -32,11 +33,13 @@ def test_an_input_that_kills_each_container_fails_in_the_end(worker: Any) -> Non
 
 
 def test_a_stopped_container_finishes_first(worker: Any, sample: ControlPlane) -> None:
-    call = worker.where.spawn(2.0)
-    (container,) = sample.wait(_busy, "the call runs")
-    sample.stop(container["id"])
-    assert call.get(timeout=60) == container["id"]
-    sample.wait(lambda plane: _exit_codes(plane)[container["id"]] == 0, "the container has ended")
+    items = worker.held.remote_gen("stopped")
+    container = next(items)
+    sample.stop(container)
+    assert worker.double.remote(1) == 2  # in another one
+    (sample.volume("weights") / "stopped").touch()
+    assert list(items) == ["stopped"]
+    sample.wait(lambda plane: _exit_codes(plane)[container] == 0, "the container has ended")
 
 
 def test_a_container_that_cannot_start_fails_who_waits_and_may_start_later(
@@ -57,16 +60,26 @@ def test_containers_started_later_see_a_secrets_new_value(worker: Any, sample: C
     assert worker.about.remote()["variables"]["FROM_SECRET"] == "second"
 
 
+def test_idle_containers_end_but_for_the_minimum(worker: Any, sample: ControlPlane) -> None:
+    sample.modal("deploy", SAMPLE, variables={"SAMPLE_MIN": "1", "SAMPLE_WINDOW_S": "2"})
+    sample.wait(lambda plane: len(plane.containers("Worker.*", "ready")) == 1, "one is there without any work")
+    calls = [worker.rest.spawn() for _ in range(6)]
+    sample.wait(lambda plane: len(plane.containers("Worker.*", "ready")) == 2, "there is another one for the work")
+    for call in calls:
+        call.cancel()
+    sample.wait(lambda plane: len(plane.containers("Worker.*", "ready")) == 1, "one is left")
+
+
 def test_a_redeployment_replaces_containers(worker: Any, sample: ControlPlane) -> None:
-    items = worker.count.remote_gen(20, 0.1)
-    assert next(items) == 0
-    sample.modal("deploy", "tests/control_plane/sample_app.py", variables={"SAMPLE_VERSION": "2"})
-    assert worker.about.remote()["variables"]["SAMPLE_VERSION"] == "2"
-    assert list(items) == list(range(1, 20))  # the call that ran goes on in the container it had
-
-
-def _busy(plane: ControlPlane) -> list[Json]:
-    return [each for each in plane.containers("Worker.*", "ready") if each["inputs"]]
+    items = worker.held.remote_gen("replaced")
+    container = next(items)
+    sample.modal("deploy", SAMPLE, variables={"SAMPLE_VERSION": "2"})
+    about = worker.about.remote()
+    assert about["variables"]["SAMPLE_VERSION"] == "2"
+    assert about["container"] != container
+    (sample.volume("weights") / "replaced").touch()
+    assert list(items) == ["replaced"]  # in the container it had
+    sample.wait(lambda plane: _exit_codes(plane)[container] == 0, "the old container has ended")
 
 
 def _exit_codes(plane: ControlPlane) -> dict[str, int | None]:

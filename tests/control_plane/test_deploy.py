@@ -3,6 +3,7 @@
 import modal
 import pytest
 
+from tests.control_plane.conftest import SAMPLE
 from tests.control_plane.running import ControlPlane
 
 
@@ -64,7 +65,7 @@ def test_what_is_not_deployed_is_not_found(sample: ControlPlane, modal_client: m
 
 def test_deploying_again_keeps_ids_and_urls(sample: ControlPlane) -> None:
     before = sample.function("sample", "Open")
-    sample.modal("deploy", "tests/control_plane/sample_app.py", variables={"SAMPLE_VERSION": "2"})
+    sample.modal("deploy", SAMPLE, variables={"SAMPLE_VERSION": "2"})
     after = sample.function("sample", "Open")
     assert (after["id"], after["url"]) == (before["id"], before["url"])
     assert "ENV SAMPLE_VERSION=2" in [line for image in after["image"] for line in image["commands"]]

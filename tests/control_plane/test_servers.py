@@ -5,9 +5,8 @@ from collections.abc import Iterator
 import httpx2
 import pytest
 
+from tests.control_plane.conftest import SAMPLE
 from tests.control_plane.running import ControlPlane
-
-DEPLOY = ("deploy", "tests/control_plane/sample_app.py")
 
 
 @pytest.fixture
@@ -58,9 +57,8 @@ def test_above_its_maximum_a_server_answers_429(sample: ControlPlane, http: http
 def test_a_client_that_leaves_is_seen_to_leave(sample: ControlPlane, http: httpx2.Client) -> None:
     url = sample.server_url("sample", "Open")
     warm(sample, url)
-    mark = sample.volume("weights") / "left"
-    mark.unlink(missing_ok=True)
-    with http.stream("GET", f"{url}/stream") as answer:
+    mark = sample.volume("weights") / "left-seen"
+    with http.stream("GET", f"{url}/stream?-seen") as answer:
         assert next(answer.iter_raw()) == b"1"
         assert not mark.exists()
     sample.wait(lambda _: mark.exists(), "the server has seen it")
@@ -71,10 +69,12 @@ def test_an_answer_that_breaks_off_does_not_look_whole(sample: ControlPlane, htt
     url = sample.server_url("sample", "Open")
     warm(sample, url)
     with http.stream("GET", f"{url}/stream") as answer:
-        assert next(answer.iter_raw()) == b"1"
+        pieces = answer.iter_raw()
+        assert next(pieces) == b"1"
         sample.kill(answer.headers["x-container"])
         with pytest.raises(httpx2.RemoteProtocolError):
-            answer.read()
+            list(pieces)
+    sample.wait(lambda plane: not plane.containers("Open", "ready"), "the container has ended")
     assert http.get(f"{url}/echo").status_code == 503
 
 
@@ -108,7 +108,7 @@ def test_a_redeployment_lets_a_stream_end(sample: ControlPlane, http: httpx2.Cli
     with http.stream("GET", f"{url}/stream") as answer:
         pieces = answer.iter_raw()
         assert next(pieces) == b"1"
-        sample.modal(*DEPLOY, variables={"SAMPLE_VERSION": "2"})
+        sample.modal("deploy", SAMPLE, variables={"SAMPLE_VERSION": "2"})
         assert sample.containers("Open", "stopping")
         later = warm(sample, url)
         assert later.headers["x-container"] != answer.headers["x-container"]
