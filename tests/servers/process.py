@@ -17,7 +17,7 @@ from pathlib import Path
 import httpx2
 
 TETHERED = Path(__file__).with_name("tethered.py")
-START_S = 60.0  # a generous deadline; both servers answer within a second
+START_S = 60.0  # a generous deadline; the stand-ins answer within a second
 
 
 class StartFailed(RuntimeError):
@@ -26,7 +26,12 @@ class StartFailed(RuntimeError):
 
 @contextmanager
 def serving(
-    command: Callable[[int], list[str]], output: Path, *, health: str, environment: Mapping[str, str]
+    command: Callable[[int], list[str]],
+    output: Path,
+    *,
+    health: str,
+    environment: Mapping[str, str],
+    start_s: float = START_S,
 ) -> Iterator[str]:
     """Run a server; the context's value is its URL.
 
@@ -51,7 +56,7 @@ def serving(
         url = "http://{}:{}".format(*listener.getsockname())
         listener.close()  # the server's alone now: were it to die, connecting would fail and not hang
         try:
-            _wait(url + health, process, output)
+            _wait(url + health, process, output, start_s)
             yield url
         finally:
             os.close(held)
@@ -64,8 +69,8 @@ def _listening() -> socket.socket:
     return listener
 
 
-def _wait(url: str, process: subprocess.Popen[bytes], output: Path) -> None:
-    deadline = time.monotonic() + START_S
+def _wait(url: str, process: subprocess.Popen[bytes], output: Path, start_s: float) -> None:
+    deadline = time.monotonic() + start_s
     while time.monotonic() < deadline and process.poll() is None:
         with suppress(httpx2.TransportError):
             if httpx2.get(url, trust_env=False, timeout=5).status_code == 200:
