@@ -99,7 +99,7 @@ class Container:
         plan.write(self.folder / "plan.json")
         self._server = Server([endpoint])
         await self._server.start(path=self._relative("runtime/plane.sock"))
-        user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
+        user = [] if _may_mount() else ["--user", "--map-root-user"]
         namespaces = ["unshare", *user, "--mount", "--net", "--pid", "--fork", "--kill-child"]
         first = [sys.executable, "-S", "-m", "tests.control_plane.inside", str(self.folder / "plan.json")]
         with self.log.open("wb") as log:
@@ -250,6 +250,12 @@ def masked() -> list[str]:
     """The files by which this environment knows the repository's sources: a container has what was added to it."""
     links = [path for folder in site.getsitepackages() for path in Path(folder).glob("*.pth")]
     return [str(path) for path in links if all(line.startswith("/") for line in path.read_text().split())]
+
+
+def _may_mount() -> bool:
+    """Whether this process has CAP_SYS_ADMIN: capability 21 (capabilities(7))."""
+    status = Path("/proc/self/status").read_text()
+    return bool(int(status.partition("CapEff:")[2].split()[0], 16) >> 21 & 1)
 
 
 def _child(pid: int) -> int | None:

@@ -1,19 +1,20 @@
 """A container's files: this machine's as they are, below what is the container's own.
 
-An overlay of `/` whose changes stay in memory, and in which /root and /tmp are empty but for what was added to
-the image, so that nothing is seen there, or left behind, that Modal's container would not have. It is built in a
-mount namespace of its own (`unshare --mount`), which ends with the container.
+Each folder of `/` is an overlay whose changes stay in memory; /root, /run and /tmp are empty but for what was added
+to the image. So nothing is seen there, or left behind, that Modal's container would not have. It is built in a mount
+namespace of its own (`unshare --mount`), which ends with the container.
 """
 
 import ctypes
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from tests.control_plane.inside.plan import RUNTIME, Plan
 
-HIDDEN = ("/root", "/tmp")  # noqa: S108 -- the container's own
-PASSED_ON = ("/dev", "/sys")
+HIDDEN = ("root", "run", "tmp")  # the container's own
+PASSED_ON = ("dev", "sys")
 
 # mount(2)
 MS_RDONLY, MS_REMOUNT, MS_BIND, MS_REC = 1, 32, 4096, 16384
@@ -26,19 +27,18 @@ def build(plan: Plan) -> Path:
     layer = Path(plan.folder, "layer")
     layer.mkdir()
     _mount("tmpfs", layer, "tmpfs")
-    own, upper, root = layer / "own", layer / "upper", layer / "merged"
-    for path in (own, upper, root, layer / "work"):
-        path.mkdir()
-    for hidden in HIDDEN:
-        _at(own, hidden).mkdir()
-        _at(upper, hidden).mkdir()
-    _add_files(plan, own, upper)
-    _mount("overlay", root, "overlay", data=f"lowerdir=/,upperdir={upper},workdir={layer / 'work'}")
-    for hidden in HIDDEN:
-        _bind(_at(own, hidden), _at(root, hidden))
-    for passed_on in PASSED_ON:
-        _bind(Path(passed_on), _at(root, passed_on), recursive=True)
-    _mount("proc", _at(root, "/proc"), "proc")
+    root = layer / "root"
+    root.mkdir()
+    for entry in Path("/").iterdir():
+        target = root / entry.name
+        if entry.is_symlink():
+            target.symlink_to(entry.readlink())
+        elif entry.is_dir():
+            target.mkdir()
+            _show(entry, target, layer)
+    (root / "tmp").chmod(0o1777)
+    for file in plan.files:
+        _add(Path(file.source), _at(root, file.path), file.mode)
     _keep(plan, root)
     _bind(Path(plan.folder, "runtime"), _folder(root, RUNTIME))
     for volume in plan.volumes:
@@ -46,13 +46,36 @@ def build(plan: Plan) -> Path:
     return root
 
 
-def _add_files(plan: Plan, own: Path, upper: Path) -> None:
-    for file in plan.files:
-        hidden = any(Path(file.path).is_relative_to(path) for path in HIDDEN)
-        target = _at(own if hidden else upper, file.path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(file.source, target)
-        target.chmod(file.mode)
+def _show(entry: Path, target: Path, layer: Path) -> None:
+    if entry.name in HIDDEN:
+        return
+    if entry.name == "proc":
+        _mount("proc", target, "proc")
+    elif entry.name in PASSED_ON:
+        _bind(entry, target, recursive=True)
+    else:
+        _overlay(entry, target, layer)
+
+
+def _overlay(entry: Path, target: Path, layer: Path) -> None:
+    upper, work = layer / "upper" / entry.name, layer / "work" / entry.name
+    for path in (upper, work):
+        path.mkdir(parents=True)
+    with suppress(OSError):
+        shutil.copystat(entry, upper)
+    whole = Path("/proc/self/uid_map").read_text().split() == ["0", "0", "4294967295"]
+    data = f"lowerdir={entry},upperdir={upper},workdir={work}" + ("" if whole else ",userxattr")
+    try:
+        _mount("overlay", target, "overlay", data=data)
+    except OSError:
+        # In a user namespace the kernel refuses to lay anything over a folder below which there are other mounts.
+        _bind(entry, target, recursive=True)
+
+
+def _add(source: Path, target: Path, mode: int) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
+    target.chmod(mode)
 
 
 def _keep(plan: Plan, root: Path) -> None:
