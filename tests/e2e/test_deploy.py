@@ -120,10 +120,10 @@ def test_the_page_leads_from_nothing_to_a_bill(reader: Reader, tmp_path: Path) -
 
 
 def commands() -> Iterator[list[str]]:
-    """Every command of `modal`, `penstock` and `aws` in the blocks and in the text, as words."""
+    """Every command of `modal` and `penstock` in the blocks, and of `modal` in the text, as words."""
     blocks = "\n".join(UNPROVEN).replace("\\\n", " ")
     for line in [
-        *re.findall(r"\b(?:modal|penstock|aws|pytest) [^\n)`]+", blocks),
+        *re.findall(r"\.venv/bin/((?:modal|penstock) [^\n)`']+)", blocks),
         *re.findall(r"`(modal \w[^` ]* [^`]+)`", TEXT),
     ]:
         yield shlex.split(line)
