@@ -47,7 +47,7 @@ def chat(
     from penstock.cli.terminal import ask_once, converse  # noqa: PLC0415
 
     local = urlsplit(url).hostname in _LOOPBACK
-    with Api(url, key or _kept_key(data, local), proxied=not local) as api:
+    with Api(url, key or _kept_key(data, local)) as api:
         conversation = Conversation(api, model or api.first_model(), system)
         if message is None and sys.stdin.isatty() and sys.stdout.isatty():
             converse(conversation, url)
