@@ -57,6 +57,7 @@ class Container:
     idle_since: float = field(default_factory=time.monotonic)
     cancellations: "asyncio.Queue[Input]" = field(default_factory=asyncio.Queue)
     _timers: dict[str, asyncio.TimerHandle] = field(default_factory=dict)
+    _killed: bool = False
     _process: asyncio.subprocess.Process | None = None
     _server: Server | None = None
     _tasks: "set[asyncio.Task[None]]" = field(default_factory=set)
@@ -112,6 +113,8 @@ class Container:
                 env={"PATH": os.environ["PATH"], "PYTHONPATH": str(REPOSITORY)},
             )
         self.soon(self._reap(ended))
+        if self._killed:
+            self.kill()
         function = self.definition.function
         self.soon(self._kill_after(function.startup_timeout_secs or TIMEOUT_S, only=State.STARTING))
 
@@ -146,6 +149,7 @@ class Container:
 
     def kill(self) -> None:
         """End it and all it started, at once."""
+        self._killed = True
         if self._process is not None and self._process.returncode is None:
             self._process.kill()  # process 1 of the namespace is tied to it
 

@@ -74,20 +74,26 @@ class Fleet:
     def _of(self, app: App) -> dict[str, Pool]:
         return {i: pool for i, pool in self.pools.items() if self.registry.definition(i).app_id == app.id}
 
-    async def _start(self, pool: Pool) -> None:
+    def _start(self, pool: Pool) -> None:
         if sum(container.live for container in self.all()) >= MAX_CONTAINERS:
             self.record.problem(f"more than {MAX_CONTAINERS} containers at one time")
             return
         container_id = self.registry.ids.new("ta")
         container = Container(container_id, pool.definition, self.folder / container_id)
         pool.containers[container_id] = container
-        plan = self._plan(container)
-        runtime = container.folder / "runtime"
-        runtime.mkdir(parents=True)
-        layout = self.layout(self.registry.app(container.definition.app_id))
-        (runtime / "arguments").write_bytes(containers.arguments(container, layout).SerializeToString())
         self.record.log(f"{container_id} starts for {container.definition.name}")
-        await container.start(plan, self.endpoint(container, pool), pool.ended)
+        container.soon(self._run(container, pool))
+
+    async def _run(self, container: Container, pool: Pool) -> None:
+        runtime = container.folder / "runtime"
+        try:
+            runtime.mkdir(parents=True)
+            layout = self.layout(self.registry.app(container.definition.app_id))
+            (runtime / "arguments").write_bytes(containers.arguments(container, layout).SerializeToString())
+            await container.start(self._plan(container), self.endpoint(container, pool), pool.ended)
+        except Exception as error:
+            self.record.problem(f"{container.id} could not be started: {error!r}")
+            pool.ended(container)
 
     def _plan(self, container: Container) -> Plan:
         function = container.definition.function

@@ -7,7 +7,7 @@ scaling are its own. An input goes to the least loaded of the containers that as
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from math import ceil
 
 from modal_proto import api_pb2 as pb
@@ -22,11 +22,11 @@ MAX_DELIVERIES = 4  # of one input
 MAX_CRASHES = 3  # on end, before those who wait get to know
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 15.0  # between crashes
 
-Start = Callable[["Pool"], Awaitable[None]]
+Start = Callable[["Pool"], None]
 
 
 class Pool:
-    """One function's, or one variant's."""
+    """One function's, or one variant's. `start` adds a container that starts."""
 
     def __init__(self, definition: Callable[[], Definition], start: Start, now: Callable[[], float]) -> None:
         self._definition = definition
@@ -34,11 +34,9 @@ class Pool:
         self._now = now
         self._queue: deque[Input] = deque()
         self._asking: dict[Container, tuple[int, asyncio.Future[list[Input]]]] = {}
-        self._starting = 0  # containers that are asked for and not yet in `containers`
         self._crashes = 0
         self._not_before = 0.0
         self._later: asyncio.TimerHandle | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
         self.containers: dict[str, Container] = {}
         self.closed = False
 
@@ -171,11 +169,8 @@ class Pool:
             self._try_later()
             return
         wanted = max(self._wanted(), min(at_least, self.definition.max_containers))
-        for _ in range(wanted - len(self.live) - self._starting):
-            self._starting += 1
-            task = asyncio.ensure_future(self._begin())
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        for _ in range(wanted - len(self.live)):
+            self._start(self)
 
     async def stop_when_idle(self, container: Container) -> None:
         """Stop a server that has had no request for the definition's window."""
@@ -186,12 +181,6 @@ class Pool:
                 self.stop(container)
             else:
                 await asyncio.sleep(left if left > 0 else window)
-
-    async def _begin(self) -> None:
-        try:
-            await self._start(self)
-        finally:
-            self._starting -= 1
 
     def _wanted(self) -> int:
         definition = self.definition
