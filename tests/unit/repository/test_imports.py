@@ -13,7 +13,13 @@ import pytest
 from tests.unit.repository.locks import ROOT
 
 # Modules that need an extra, and say so.
-NEED_AN_EXTRA = ("penstock.ledger.dynamodb", "penstock.ledger.sqlite", "penstock.logs")
+NEED_AN_EXTRA = (
+    "penstock.client.direct",
+    "penstock.deploy",
+    "penstock.ledger.dynamodb",
+    "penstock.ledger.sqlite",
+    "penstock.logs",
+)
 
 _MODELS = ("numpy", "tokenizers", "torch", "transformers")
 NOT_IN_THE_CORE = (
