@@ -7,7 +7,7 @@ model's own containers are its Placement. No secret's value is in the table.
 import re
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
@@ -17,6 +17,7 @@ from penstock.placement import Region
 # Modal's own rule: letters, digits, dashes, dots and underscores, at most 64.
 ObjectName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 ClassKind = Literal["Gate", "Generator", "Worker"]
+CLASS_KINDS: tuple[ClassKind, ...] = get_args(ClassKind)
 
 LONGEST_CLASS_NAME = 60  # Modal takes 64
 _HASH_DIGITS = 6

@@ -27,7 +27,7 @@ class ConfigError(Exception):
     """`penstock.toml` is missing or wrong; the message says where, in one line."""
 
 
-_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")  # of the hub: org/name
+REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")  # of the hub: org/name
 
 # Around a plain text: the tokens of its beginning and end, a space before it, and one to spare.
 TEXT_TOKENS = 4
@@ -108,7 +108,7 @@ class ServedModel(BaseModel):
     @property
     def of_hub(self) -> bool:
         """Whether its weights are a repository's of the hub, at one commit; otherwise they are a folder's."""
-        return self.revision is not None and _REPOSITORY.fullmatch(self.source) is not None
+        return self.revision is not None and REPOSITORY.fullmatch(self.source) is not None
 
     def price_at(self, now: int) -> Price | None:
         """The price in force at `now` (milliseconds), or None where none is yet."""
@@ -184,7 +184,7 @@ def _served(path: Path, name: str, table: object) -> ServedModel:
     folder = path.parent / model.source
     if folder.is_dir():
         return model.model_copy(update={"source": str(folder.resolve())})
-    if _REPOSITORY.fullmatch(model.source) and model.revision is None:
+    if REPOSITORY.fullmatch(model.source) and model.revision is None:
         raise ConfigError(
             f"{path}: models.{name}.revision: missing; {model.source!r} is no folder here, and a repository of the "
             "hub is served at one commit, of 40 hex digits (a folder that is elsewhere begins with ./)"

@@ -34,7 +34,7 @@ class WeightsError(Exception):
 
 
 # waiting: for another pull of the same.
-Step = Literal["waiting", "fetching", "checking", "done"]
+Step = Literal["waiting", "fetching", "checking", "sending", "done"]
 
 
 class Progress(TypedDict):

@@ -11,7 +11,7 @@ import typer
 from typer.exceptions import TyperException
 
 from penstock import __version__
-from penstock.cli import accounts, chat, keys, ledger, serve, switch, usage
+from penstock.cli import accounts, chat, deploy, keys, ledger, serve, switch, usage, weights
 from penstock.cli.failure import Failure
 
 app = typer.Typer(
@@ -28,6 +28,8 @@ app.command()(switch.switch)
 app.add_typer(keys.app, name="keys")
 app.add_typer(accounts.app, name="accounts")
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(weights.app, name="weights")
+app.add_typer(deploy.app, name="deploy")
 
 
 def _version(wanted: bool) -> None:

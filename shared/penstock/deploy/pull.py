@@ -1,0 +1,26 @@
+"""A repository's weights, fetched by the deployed app: no byte of them passes through this machine."""
+
+from collections.abc import Iterator
+
+import modal
+
+from penstock.deploy.errors import DeployError, NotThere
+from penstock.deploy.workspace import asking
+from penstock.weights import Progress
+
+FUNCTION = "pull_weights"
+
+
+def pull(app: str, model: str, environment: str | None = None) -> Iterator[Progress]:
+    """Have a model of the deployed table pulled, and tell how far that is. It goes on where nobody listens.
+
+    Raises DeployError, and what the app raises: WeightsError, ConfigError.
+    """
+    function = modal.Function.from_name(app, FUNCTION, environment_name=environment)
+    try:
+        with asking():
+            yield from function.remote_gen(model)
+    except NotThere as error:
+        raise DeployError(
+            f"no app {app!r} with {FUNCTION} is deployed: run `modal deploy -m functions.gpu.modal_app` first"
+        ) from error
