@@ -55,7 +55,7 @@ class Container:
     running: dict[str, Input] = field(default_factory=dict)
     requests: int = 0  # that a server is answering
     idle_since: float = field(default_factory=time.monotonic)
-    cancellations: "asyncio.Queue[Input]" = field(default_factory=asyncio.Queue)
+    cancelled: asyncio.Event = field(default_factory=asyncio.Event)  # set when one of `running` is
     _timers: dict[str, asyncio.TimerHandle] = field(default_factory=dict)
     _killed: bool = False
     _process: asyncio.subprocess.Process | None = None

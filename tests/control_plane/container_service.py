@@ -4,6 +4,7 @@ Everything is about the one container at the other end of the socket, which has 
 """
 
 import asyncio
+from contextlib import suppress
 
 from modal_proto import api_pb2 as pb
 
@@ -33,15 +34,16 @@ class ContainerService:
         return Empty()
 
     async def container_heartbeat(self, _: pb.ContainerHeartbeatRequest) -> pb.ContainerHeartbeatResponse:
-        """The inputs that were cancelled, at once; nothing after a while."""
-        cancellations = self._container.cancellations
-        try:
-            cancelled = [await asyncio.wait_for(cancellations.get(), HEARTBEAT_S)]
-        except TimeoutError:
-            return pb.ContainerHeartbeatResponse()
-        while not cancellations.empty():
-            cancelled.append(cancellations.get_nowait())
-        event = pb.CancelInputEvent(input_ids=[each.id for each in cancelled])
+        """The inputs that were cancelled, at once; nothing after a while.
+
+        They are named until they end: a container does not know an input yet that is on the way to it.
+        """
+        if not self._cancelled():
+            self._container.cancelled.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._container.cancelled.wait(), HEARTBEAT_S)
+        cancelled = self._cancelled()
+        event = pb.CancelInputEvent(input_ids=cancelled) if cancelled else None
         return pb.ContainerHeartbeatResponse(cancel_input_event=event)
 
     async def function_get_inputs(self, request: pb.FunctionGetInputsRequest) -> pb.FunctionGetInputsResponse:
@@ -94,6 +96,9 @@ class ContainerService:
             raise Refusal.not_found(f"Container {request.task_id!r}")
         pool.stop(container)
         return pb.ContainerStopResponse()
+
+    def _cancelled(self) -> list[str]:
+        return [running.id for running in self._container.running.values() if running.cancelled]
 
     async def _accepting(self) -> None:
         while not self._container.accepts:

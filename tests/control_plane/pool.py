@@ -104,7 +104,7 @@ class Pool:
             return
         for container in self.containers.values():
             if cancelled.id in container.running:
-                container.cancellations.put_nowait(cancelled)
+                container.cancelled.set()
 
     def stop(self, container: Container) -> None:
         """Let it finish what it runs and end."""
