@@ -33,7 +33,7 @@ PARTS = {
     "attention": "capture",
     "graphs": "capture",
     "warm-up": "capture",
-    "grammar": "capture",
+    "grammar": "load",
 }
 
 BEFORE_SNAPSHOT = ("import", "load")

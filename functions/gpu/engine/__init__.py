@@ -1,7 +1,7 @@
 """The engine: one loaded model, token ids in, text out. It knows nothing of HTTP, keys or money.
 
-Importing this package is light: torch and transformers (seconds) are imported by `load_engine`, so that a
-process can bind its port and say that it is starting before it pays for them.
+Importing this package is light: torch and transformers (seconds) are imported by `load_engine` and
+`prepare_engine`, so that a process can bind its port and say that it is starting before it pays for them.
 """
 
 import time
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from functions.gpu.engine.figures import Figures, Histogram
+from functions.gpu.engine.importing import importing
 from functions.gpu.engine.options import EngineOptions, Pooling, PrefixCache, Quantization
 from functions.gpu.engine.protocol import (
     Candidate,
@@ -71,26 +72,24 @@ def load_engine(options: EngineOptions) -> "ContinuousEngine":
 
     The engine's `load_seconds` says where the time went. Raises ModelUnreadable.
     """
-    began = time.perf_counter()
-    from functions.gpu.engine.engine import ContinuousEngine  # noqa: PLC0415  (see the module's docstring)
-    from functions.gpu.engine.loader import load  # noqa: PLC0415
-
-    imported = time.perf_counter() - began
-    loaded = load(options)
-    loaded.load_seconds["imports"] = imported
-    return ContinuousEngine(loaded, options)
+    return _prepared(options, early=False).start()
 
 
 def prepare_engine(options: EngineOptions) -> "PreparedEngine":
-    """The first half of `load_engine`, which needs no device: everything is imported and in main memory.
+    """The first half of `load_engine`, without the device, which `options` must name: all is read into main memory.
 
-    Nothing runs and nothing is open afterwards, so the process may be put to sleep, and woken elsewhere, with the
-    device that `options` names. Raises ModelUnreadable.
+    Nothing runs and nothing is open afterwards, so the process may be put to sleep, and woken elsewhere, with that
+    device (prepared.py). Raises ModelUnreadable, and ValueError where no device is named.
     """
-    began = time.perf_counter()
-    from functions.gpu.engine.prepared import PreparedEngine  # noqa: PLC0415  (see the module's docstring)
+    return _prepared(options, early=True)
 
-    return PreparedEngine(options, imported_s=time.perf_counter() - began)
+
+def _prepared(options: EngineOptions, *, early: bool) -> "PreparedEngine":
+    began = time.perf_counter()
+    with importing(early=early):
+        from functions.gpu.engine.prepared import PreparedEngine  # noqa: PLC0415  (see the module's docstring)
+
+        return PreparedEngine(options, early=early, imported_s=time.perf_counter() - began)
 
 
 def resolve_model(source: str, revision: str | None, *, cache: Path | None = None, offline: bool = False) -> Path:

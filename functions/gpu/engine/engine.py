@@ -23,7 +23,7 @@ from functions.gpu.engine.answer_text import AnswerText
 from functions.gpu.engine.figures import Figures
 from functions.gpu.engine.generation import Embedded, Generation, deliver
 from functions.gpu.engine.grammar import CompiledGrammar, Grammars
-from functions.gpu.engine.loader import LoadedModel
+from functions.gpu.engine.loader import LoadedModel, ReadModel
 from functions.gpu.engine.machine import Machine
 from functions.gpu.engine.options import EngineOptions, PrefixCache
 from functions.gpu.engine.protocol import (
@@ -47,9 +47,12 @@ WAIT_S = 0.0005  # for a grammar's mask, when nothing else is to be done
 
 
 class ContinuousEngine:
-    """An Engine (protocol.py) over a loaded model. Making it takes memory, and tries the model out."""
+    """An Engine (protocol.py) over a loaded model. Making it takes memory, and tries the model out.
 
-    def __init__(self, loaded: LoadedModel, options: EngineOptions) -> None:
+    `grammars` are the model's, where they are prepared already. Raises ModelUnreadable.
+    """
+
+    def __init__(self, loaded: LoadedModel, options: EngineOptions, grammars: Grammars | None = None) -> None:
         self._prefix_cache = options.prefix_cache
         self._machine = Machine(loaded, options)
         self._vocabulary = loaded.vocabulary
@@ -58,8 +61,7 @@ class ContinuousEngine:
         self._context_length = min(loaded.context_length, self._machine.capacity)
         self._chat = ChatTokenizer(loaded.tokenizer)
         self._plain = TextTokenizer(loaded.tokenizer.backend_tokenizer)
-        self._grammars = Grammars(loaded.tokenizer, loaded.vocabulary_size, loaded.end_ids)
-        self._prepare_grammars()
+        self._grammars = grammars or prepare_grammars(loaded)
         self._tokenizing = ThreadPoolExecutor(TOKENIZING_THREADS, thread_name_prefix="tokenize")
         self._compiling = ThreadPoolExecutor(COMPILING_THREADS, thread_name_prefix="compile")
         self._changed = threading.Condition()
@@ -164,13 +166,6 @@ class ContinuousEngine:
         self._compiling.shutdown(wait=False)
         await asyncio.to_thread(self._grammars.close)
 
-    def _prepare_grammars(self) -> None:
-        """Read the vocabulary now: it stops the process for a second where it is large."""
-        began = time.perf_counter()
-        with contextlib.suppress(InvalidGrammar):  # `compile` says it again to whoever asks
-            self._grammars.prepare()
-        self._machine.load_seconds["grammar"] = time.perf_counter() - began
-
     async def _in(self, pool: ThreadPoolExecutor, function: Any, argument: Any) -> Any:
         if self._closed:
             raise EngineError("the engine is closed")
@@ -267,6 +262,16 @@ class ContinuousEngine:
             submitted, self._submitted = self._submitted, []
         deliver([*self._machine.stepper.fail_all(error), *((generation, error) for generation in submitted)])
         self._machine.close()
+
+
+def prepare_grammars(model: LoadedModel | ReadModel) -> Grammars:
+    """A model's grammars. Their vocabulary is read now: it stops the process for a second where it is large."""
+    began = time.perf_counter()
+    grammars = Grammars(model.tokenizer, model.vocabulary_size, model.end_ids)
+    with contextlib.suppress(InvalidGrammar):  # `compile` says it again to whoever asks
+        grammars.prepare()
+    model.load_seconds["grammar"] = time.perf_counter() - began
+    return grammars
 
 
 def _random(seed: int | None, index: int) -> random.Random:

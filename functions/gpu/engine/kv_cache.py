@@ -76,8 +76,7 @@ def pages_for(shape: Shape, device: Any, *, kv_bytes: int | None, most: int) -> 
     pages = min(most, room // shape.page_bytes)
     if pages < 2:
         raise ModelUnreadable(
-            f"keys and values: a page of {shape.page_tokens} tokens takes {shape.page_bytes:,} bytes, "
-            f"and there are {room:,} for all"
+            f"a page of {shape.page_tokens} tokens takes {shape.page_bytes:,} bytes, and there are {room:,} for all"
         )
     return int(pages)
 

@@ -5,11 +5,6 @@ with it becomes one ModelUnreadable of one line. Nothing is written to standard 
 here holds on to a model that was let go of.
 """
 
-import logging
-import time
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,14 +15,13 @@ from transformers.utils import logging as transformers_logging
 
 from functions.gpu.engine.detokenizer import TokenText
 from functions.gpu.engine.options import EngineOptions, Quantization
+from functions.gpu.engine.phases import phase
 from functions.gpu.engine.protocol import ModelUnreadable
 from functions.gpu.engine.quantization import quantize
 from functions.gpu.engine.rope import check_rope
 from functions.gpu.engine.weights import LOCAL, read_model
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-LINE = 200  # characters of a library's error message that are passed on; some list every model there is
-NOISY = ("torchao", "torch.utils._pytree")  # what torchao logs when transformers imports it
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +46,7 @@ class ReadModel:
     model: Any
     tokenizer: Any
     vocabulary: TokenText
+    vocabulary_size: int  # as the configuration has it
     context_length: int
     end_ids: frozenset[int]
     at: Any  # a torch.device
@@ -63,20 +58,16 @@ def load(options: EngineOptions) -> LoadedModel:
     return place(read(options), options)
 
 
-def read_early(options: EngineOptions) -> ReadModel:
-    """Read a model into main memory, all of it, where its device may still have to come. Raises ModelUnreadable.
-
-    Nothing of it is left in files: memory that is kept and woken elsewhere has no use for those.
-    """
-    return read(options, early=True)
-
-
 def read(options: EngineOptions, *, early: bool = False) -> ReadModel:
-    """Read a model's folder, its weights to the device, or early into main memory. Raises ModelUnreadable."""
+    """Read a model's folder, its weights to the device. Raises ModelUnreadable.
+
+    `early`, where the device may still have to come, they are all read into main memory, and made 8-bit there:
+    memory that is kept, and woken elsewhere, has no use for files, and half the weights are copied in half the time.
+    """
     _quiet()
     folder, in_8_bits = options.folder, options.quantization is Quantization.INT8
     seconds: dict[str, float] = {}
-    with _phase("config", folder, seconds):
+    with phase("config", folder, seconds):
         if options.threads is not None:
             torch.set_num_threads(options.threads)
         at = torch.device("cpu") if early else _device(options)
@@ -84,19 +75,20 @@ def read(options: EngineOptions, *, early: bool = False) -> ReadModel:
         config = _read_config(folder)
         length = _context_length(config, options.context_length)
         check_rope(config, length)
-    with _phase("tokenizer", folder, seconds):
+    with phase("tokenizer", folder, seconds):
         tokenizer = _read_tokenizer(folder)
-    with _phase("weights", folder, seconds):
+    with phase("weights", folder, seconds):
         model = read_model(folder, config, dtype, torch.device("cpu") if in_8_bits else at)
         if early:
             _take_in(model)
     if in_8_bits:
-        with _phase("quantization", folder, seconds):
+        with phase("quantization", folder, seconds):
             quantize(model, at)
     return ReadModel(
         model=model,
         tokenizer=tokenizer,
         vocabulary=TokenText(tokenizer.backend_tokenizer),
+        vocabulary_size=int(config.get_text_config().vocab_size),
         context_length=length,
         end_ids=_end_ids(model, tokenizer),
         at=at,
@@ -107,17 +99,17 @@ def read(options: EngineOptions, *, early: bool = False) -> ReadModel:
 def place(read: ReadModel, options: EngineOptions) -> LoadedModel:
     """A model that was read, on its device, and tried there. Raises ModelUnreadable."""
     seconds, folder = read.load_seconds, options.folder
-    with _phase("device", folder, seconds):
+    with phase("device", folder, seconds):
         device = _device(options)
         if device != read.at:
             read.model.to(device)
-    with _phase("first step", folder, seconds):
-        vocabulary_size = _try_step(read.model)
+    with phase("first step", folder, seconds):
+        _try_step(read.model, read.vocabulary_size)
     return LoadedModel(
         model=read.model,
         tokenizer=read.tokenizer,
         vocabulary=read.vocabulary,
-        vocabulary_size=vocabulary_size,
+        vocabulary_size=read.vocabulary_size,
         context_length=read.context_length,
         end_ids=read.end_ids,
         device=device,
@@ -130,24 +122,6 @@ def _quiet() -> None:
     """Our logs are JSON; a library's warnings and progress bars would break them."""
     transformers_logging.set_verbosity(transformers_logging.CRITICAL)
     transformers_logging.disable_progress_bar()
-    for name in NOISY:
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-
-
-@contextmanager
-def _phase(name: str, folder: Path, seconds: dict[str, float]) -> Iterator[None]:
-    """Time a phase, and turn whatever goes wrong in it into one line."""
-    began = time.perf_counter()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    except ModelUnreadable as error:
-        raise ModelUnreadable(f"{folder}: {name}: {error}") from None
-    except Exception as error:
-        reason = str(error).strip().partition("\n")[0][:LINE]
-        raise ModelUnreadable(f"{folder}: {name}: {reason or type(error).__name__}") from error
-    seconds[name] = time.perf_counter() - began
 
 
 def _read_config(folder: Path) -> Any:
@@ -216,13 +190,14 @@ def _take_in(model: Any) -> None:
 
 
 @torch.inference_mode()
-def _try_step(model: Any) -> int:
-    """Run the model once, so that what cannot generate fails here; gives the size of its vocabulary."""
+def _try_step(model: Any, vocabulary_size: int) -> None:
+    """Run the model once, so that what cannot generate fails here, or chooses among other tokens than it says."""
     token = torch.zeros((1, 1), dtype=torch.long, device=model.device)
     output = model(input_ids=token, use_cache=True, logits_to_keep=1)
     if getattr(output, "past_key_values", None) is None:
         raise ModelUnreadable(f"{type(model).__name__} keeps no key-value cache")
-    return int(output.logits.shape[-1])
+    if (width := output.logits.shape[-1]) != vocabulary_size:
+        raise ModelUnreadable(f"logits of {width} tokens, and the configuration says {vocabulary_size}")
 
 
 def _end_ids(model: Any, tokenizer: Any) -> frozenset[int]:

@@ -1,12 +1,12 @@
 """The parts of an engine, put together: memory for keys and values, a runner, a scheduler, a sampler.
 
 Making one tries the model out: its attention is proven, kernels are warmed up and, on CUDA, recorded. What
-that takes is added to the model's `load_seconds`.
+that takes is added to the model's `load_seconds`. What goes wrong, a device without enough memory among it, is
+one ModelUnreadable of one line.
 """
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 import torch
 
@@ -17,6 +17,7 @@ from functions.gpu.engine.meters import Meters
 from functions.gpu.engine.options import EngineOptions
 from functions.gpu.engine.pace import Pace
 from functions.gpu.engine.pages import PagePool
+from functions.gpu.engine.phases import phase
 from functions.gpu.engine.places import Places
 from functions.gpu.engine.protocol import Sampling
 from functions.gpu.engine.runner import Runner
@@ -36,7 +37,7 @@ class Machine:
 
     @torch.inference_mode()
     def __init__(self, loaded: LoadedModel, options: EngineOptions) -> None:
-        self.load_seconds = loaded.load_seconds
+        self.load_seconds, self._folder = loaded.load_seconds, options.folder
         cuda = loaded.device.type == "cuda"
         config = loaded.model.config.get_text_config()
         page_tokens = options.page_tokens or (PAGE_TOKENS if cuda else CPU_PAGE)
@@ -75,11 +76,8 @@ class Machine:
         self._runner.close()
         self.stepper.close()
 
-    @contextmanager
-    def _phase(self, name: str) -> Iterator[None]:
-        began = time.perf_counter()
-        yield
-        self.load_seconds[name] = time.perf_counter() - began
+    def _phase(self, name: str) -> AbstractContextManager[None]:
+        return phase(name, self._folder, self.load_seconds)
 
     def _warm_up(self, pace: Pace, cache: KvCache, tokens: int) -> None:
         """Run a prompt and a token, and learn what they take; the first time also warms the libraries up."""

@@ -77,11 +77,11 @@ class Runner:
                 given = self._in_pieces(ids[0].tolist())
         except Exception as error:
             reason = str(error).strip().partition("\n")[0][:200]
-            raise ModelUnreadable(f"attention: the engine cannot run this model's: {reason}") from error
+            raise ModelUnreadable(f"the engine cannot run this model's: {reason}") from error
         apart = float((given - wanted).norm() / wanted.norm().clamp_min(1e-12))
         if not apart <= TOLERANCE.get(self.dtype, TOLERANCE_16_BIT):
             raise ModelUnreadable(
-                f"attention: this model's is of a kind that the engine does not have (logits differ by {apart:.2g})"
+                f"this model's is of a kind that the engine does not have (logits differ by {apart:.2g})"
             )
 
     def capture(self, most: int, longest: int) -> None:

@@ -14,7 +14,14 @@ def test_every_public_name_is_there() -> None:
         for name, thing in vars(module).items()
         if getattr(thing, "__module__", "") == module.__name__
     }
-    assert set(engine.__all__) == seam | {"Event", "Figures", "Histogram", "load_engine", "resolve_model"}
+    assert set(engine.__all__) == seam | {
+        "Event",
+        "Figures",
+        "Histogram",
+        "load_engine",
+        "prepare_engine",
+        "resolve_model",
+    }
     assert (engine.Figures, engine.Histogram) == (figures.Figures, figures.Histogram)
     assert all(hasattr(engine, name) for name in engine.__all__)
 
