@@ -69,11 +69,17 @@ class Direct:
     ) -> AsyncGenerator[str | list[Chunk], None]:
         """The request's id once it is admitted, and then what was generated since the item before. Raises ApiError.
 
-        Closing it, or cancelling who waits for it, is a client's disconnect: the slot is free within a step.
+        Where the request says `"stream": false`, and for embeddings, that is the whole answer. Closing it, or
+        cancelling who waits for it, is a client's disconnect: the slot is free within a step.
         """
-        async with self._passage({**request, "stream": True}, api_key, call) as (passage, request_id):
+        streams = _intake(request) is not EMBEDDINGS and request.get("stream", True)
+        asked = {**request, "stream": True} if streams else request
+        async with self._passage(asked, api_key, call) as (passage, request_id):
             yield request_id
             await _require_good(passage)
+            if not streams:
+                yield [orjson.loads(await passage.body(MAX_ANSWER))]
+                return
             decoder = SseDecoder(max_event=MAX_EVENT)
             while (part := await passage.read()) is not None:
                 if chunks := _chunks(decoder, part):

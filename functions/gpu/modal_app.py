@@ -67,7 +67,7 @@ WEIGHTS = "/weights"
 volume = modal.Volume.from_name(DEPLOYMENT.volume, create_if_missing=True, version=2)
 secret = modal.Secret.from_name(DEPLOYMENT.secret)
 
-app = modal.App(DEPLOYMENT.app)
+app = modal.App(DEPLOYMENT.app, include_source=False)  # the image has the code
 
 
 def environment(model: ServedModel) -> dict[str, str | None]:
@@ -81,8 +81,7 @@ def environment(model: ServedModel) -> dict[str, str | None]:
         "PENSTOCK_MAX_RUNNING": str(placement.max_running),
         "PENSTOCK_MAX_WAITING": str(placement.max_waiting),
         "PENSTOCK_STEP_TOKENS": str(max(512, placement.max_running)),
-        "PENSTOCK_SHUTDOWN_GRACE_S": str(placement.exit_grace_period),
-        "PENSTOCK_STARTUP_BUDGET_S": str(placement.startup_timeout),
+        "PENSTOCK_SHUTDOWN_GRACE_S": str(max(1, placement.exit_grace_period)),
         "HF_HUB_OFFLINE": "1",
     }
 
@@ -175,11 +174,12 @@ class Generator(Called):
     async def generate(
         self, request: dict[str, Any], *, api_key: str | None = None
     ) -> AsyncGenerator[dict[str, str] | list[Chunk], None]:
-        """A chat or a completion, streamed. Raises penstock.errors.ApiError.
+        """A chat or a completion, as a stream. Raises penstock.errors.ApiError.
 
         The first item is `{"call": ..., "request": ...}`: Modal's id of the call, to cancel it by
         (`modal.FunctionCall.from_id(call).cancel()`), and ours of the request. Each other is a list of chunks in
-        OpenAI's shape: all that was generated since the item before.
+        OpenAI's shape: all that was generated since the item before. With `"stream": false`, and for embeddings,
+        the one other item is a list of the whole answer: so that this, too, can be cancelled.
         """
         async for item in self.direct.stream(request, api_key=api_key, call=_input_id()):
             if isinstance(item, str):

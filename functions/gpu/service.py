@@ -5,7 +5,6 @@ engine and the ledger.
 """
 
 import asyncio
-import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
@@ -157,7 +156,7 @@ async def open_service(
 
 def end_process() -> None:
     """A stop from outside, as it were: whoever supervises the process starts another."""
-    os.kill(os.getpid(), signal.SIGTERM)
+    signal.raise_signal(signal.SIGTERM)
 
 
 def stopping() -> Unavailable:

@@ -1,4 +1,4 @@
-"""ministack: AWS on this machine, in memory. The tests use its DynamoDB.
+"""ministack: AWS on this machine, in memory. The tests use its DynamoDB, and its STS where a role is assumed.
 
 It lives in an environment of its own (see `install`), since it pins another botocore than ours.
 """
@@ -21,7 +21,7 @@ def ministack(folder: Path) -> Iterator[str]:
         return [str(PYTHON), "-m", "hypercorn", "ministack.app:app", "--bind", f"fd://{listen}"]
 
     environment = {
-        "SERVICES": "dynamodb",
+        "SERVICES": "dynamodb,sts",
         "IOT_MTLS_ENABLED": "0",  # would listen on a port of its own
         "LOG_LEVEL": "WARNING",
         "HOME": str(folder),

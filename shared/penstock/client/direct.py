@@ -64,10 +64,11 @@ class AsyncModalCaller:
     async def whole(self, call: Call) -> Answer:
         """The answer, once it is whole."""
         began = await self._begin(call)
-        async with aclosing(began.chunks) as answers:
-            async for answer in answers:
-                return Answer(answer, began.reply)
-        raise UnexpectedAnswer(f"{self._where} ended without an answer")
+        # To the end of the call, though there is one answer: who leaves earlier would cancel it.
+        answers = [answer async for answer in began.chunks]
+        if len(answers) != 1:
+            raise UnexpectedAnswer(f"{self._where} gave {len(answers)} answers")
+        return Answer(answers[0], began.reply)
 
     async def stream(self, call: Call) -> AsyncStreamed:
         """The answer, once it was admitted. After that nothing is repeated."""
@@ -186,7 +187,7 @@ async def _cancel_once_begun(items: AsyncGenerator[Any], coming: "asyncio.Future
             begun = (await _within(START_WITHIN_S, coming))["call"]
         await _cancel(begun)
     coming.cancel()
-    await asyncio.wait({coming})
+    await asyncio.gather(coming, return_exceptions=True)
     await items.aclose()
 
 
