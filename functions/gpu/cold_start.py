@@ -21,7 +21,6 @@ import structlog
 
 # The engine's own phases (`load_seconds`), and what they are a part of.
 PARTS = {
-    "source": "load",
     "imports": "import",
     "config": "load",
     "tokenizer": "load",

@@ -117,7 +117,7 @@ class GpuSettings(Settings):
     # None: a GPU if there is one. Said where the GPU comes only after the weights are in memory.
     device: Literal["cuda", "cpu"] | None = None
     bind: str = Field(default="0.0.0.0", description="The address that a container listens on.")  # noqa: S104
-    # How long requests that run may go on once the process is to end; their settlements have as long again, at least.
+    # How long requests that run may go on once the process is to end. What is then ended has 10 s, its settlements too.
     shutdown_grace_s: float = Field(default=10.0, gt=0, le=3_600)
     # The id of the API key that pays for direct calls which bring none.
     service_key_id: str | None = Field(default=None, pattern="^[0-9A-Za-z_]{1,64}$")

@@ -17,7 +17,8 @@ import httpx2
 import orjson
 import uvicorn
 
-from functions.gpu.server import create_app
+from functions.gpu.process import Process
+from functions.gpu.server import app_of
 from penstock.admission import Demand, admit, new_request_id
 from penstock.clock import SECOND, now_ms
 from penstock.ledger import Account, Caller, Key, Lease, Limits, Reserved, UsageRecord, open_ledger
@@ -89,6 +90,7 @@ class Stand:
 
     http: httpx2.AsyncClient
     server: uvicorn.Server
+    process: Process
     engine: ScriptedEngine
     ledger: UnreliableLedger
     caller: Caller
@@ -171,7 +173,8 @@ async def standing(folder: Path, engine: ScriptedEngine, **settings: Any) -> Asy
     await ledger.as_ledger().create_account(caller.account)
     await ledger.as_ledger().create_key(caller.key)
     parts = GpuSettings(ledger_url=url, ticket_keys=TICKET_KEYS, config=CONFIG, model="demo", **settings)
-    app = create_app(settings=parts, engine=engine, ledger=ledger.as_ledger())
+    process = Process(parts, engine, ledger.as_ledger())
+    app = app_of(process)
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
     server = uvicorn.Server(
@@ -181,7 +184,7 @@ async def standing(folder: Path, engine: ScriptedEngine, **settings: Any) -> Asy
     await until("the server starts", lambda: server.started or serving.done())
     try:
         async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE) as http:
-            yield Stand(http, server, engine, ledger, caller, parts, port)
+            yield Stand(http, server, process, engine, ledger, caller, parts, port)
     finally:
         server.should_exit = True
         await serving

@@ -50,6 +50,26 @@ async def test_a_stream_that_does_not_is_told_and_settled(tmp_path: Path) -> Non
     assert (record.outcome, record.usage.prompt_tokens, record.usage.completion_tokens) == ("cancelled", 5, 2)
 
 
+async def test_a_stream_may_go_on_for_as_long_as_is_set(tmp_path: Path) -> None:
+    """The service itself ends it, where whoever serves HTTP waits for it."""
+    never = asyncio.Event()
+    engine = ScriptedEngine("a", "b", never)
+    async with (
+        standing(tmp_path, engine, shutdown_grace_s=0.05) as stand,
+        stand.stream(chat("hi")) as (lease, response),
+    ):
+        closing = asyncio.create_task(stand.process.stop())
+        text = (await response.aread()).decode()
+        await closing
+        assert engine.closed
+    assert events(text)[-1]["error"]["code"] == "gpu_stopping"
+    ledger = await open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    record = await ledger.record(lease.id)
+    await ledger.close()
+    assert record is not None
+    assert (record.outcome, record.usage.completion_tokens) == ("cancelled", 2)
+
+
 async def test_a_settlement_that_waits_for_the_ledger_is_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,7 +28,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("functions.gpu.bookkeeper.SETTLE_WITHIN_S", 0.02)
     monkeypatch.setattr("functions.gpu.backlog.FIRST_PAUSE_S", 0.001)
     monkeypatch.setattr("functions.gpu.backlog.LAST_PAUSE_S", 0.02)
-    monkeypatch.setattr("functions.gpu.service.SHUTDOWN_GRACE_S", 0.2)
+    monkeypatch.setattr("functions.gpu.service.SETTLE_WITHIN_S", 0.2)
 
 
 def spooled(folder: Path) -> list[str]:
@@ -102,7 +102,7 @@ async def test_what_the_process_leaves_the_next_one_books(tmp_path: Path, closed
 
 
 async def test_the_end_flushes_what_it_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("functions.gpu.service.SHUTDOWN_GRACE_S", 20.0)
+    monkeypatch.setattr("functions.gpu.service.SETTLE_WITHIN_S", 20.0)
     go = asyncio.Event()
     spool = tmp_path / "spool"
     async with standing(tmp_path, ScriptedEngine("a", go, "b"), spool=spool) as stand:
@@ -146,7 +146,7 @@ async def test_answers_that_are_lost_are_asked_for_again(tmp_path: Path) -> None
 
 
 async def test_two_processes_on_one_folder_book_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("functions.gpu.service.SHUTDOWN_GRACE_S", 20.0)
+    monkeypatch.setattr("functions.gpu.service.SETTLE_WITHIN_S", 20.0)
     go = asyncio.Event()
     spool = tmp_path / "spool"
     async with standing(tmp_path, ScriptedEngine("a", go, "b"), spool=spool) as stand:

@@ -98,9 +98,11 @@ def prepared_for_cuda(folder: Path, **options: object) -> PreparedEngine:
     return prepare_engine(EngineOptions(folder, device="cuda", **options))  # type: ignore[arg-type]
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="a device is there")
 @pytest.mark.parametrize("quantization", Quantization)
-def test_a_device_that_never_comes_is_one_line(tiny_folder: Path, quantization: Quantization) -> None:
+def test_a_device_that_never_comes_is_one_line(
+    tiny_folder: Path, quantization: Quantization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     prepared = prepared_for_cuda(tiny_folder, quantization=quantization)
     with pytest.raises(ModelUnreadable) as caught:
         prepared.start()
@@ -171,10 +173,11 @@ def test_cuda_is_not_asked_before_the_device_is_there(tiny_folder: Path) -> None
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("quantization", ["none", "int8"])
 def test_a_device_that_comes_between_the_halves_is_used(tiny_folder: Path, quantization: str) -> None:
     """As after a snapshot: CUDA sees no device until the engine is prepared."""
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
     program = (
         "import asyncio, os, sys\n"
         "os.environ['CUDA_VISIBLE_DEVICES'] = ''\n"
