@@ -64,8 +64,10 @@ class WeightsVolume:
 
         What is there already is not sent again.
         """
-        self._volume = self._handle(create=True)
         paths = wanted_in(folder)
+        self._volume = self._handle(create=True)
+        with asking():
+            self._volume.hydrate()  # before much is read in vain
         before = [(path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
         total, files = sum(size for size, _ in before), list[WeightFile]()
         for path in paths:
