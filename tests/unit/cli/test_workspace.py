@@ -30,7 +30,7 @@ def test_without_modal_it_is_one_line(command: str) -> None:
 
 @pytest.mark.parametrize("error", [DeployError("so"), NotThere("so"), WeightsError("so")])
 def test_what_goes_wrong_at_modal_is_a_failure(error: Exception) -> None:
-    with pytest.raises(Failure, match="^so$"), on_modal():
+    with pytest.raises(Failure, match=r"^so$"), on_modal():
         raise error
 
 
