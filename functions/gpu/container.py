@@ -22,7 +22,7 @@ from starlette.types import ASGIApp
 
 from functions.gpu.cold_start import ColdStart
 from functions.gpu.direct import Direct
-from functions.gpu.engine import Engine, ModelUnreadable, prepare_engine
+from functions.gpu.engine import Engine, EngineOptions, ModelUnreadable, prepare_engine
 from functions.gpu.engine_options import engine_options
 from functions.gpu.http_server import HttpServer
 from functions.gpu.identity import assume_role
@@ -50,6 +50,7 @@ class Container:
     def __init__(self, retire: Callable[[], None]) -> None:
         self._retire = retire
         self._cold_start = ColdStart()
+        self._options: EngineOptions | None = None
         self._prepared: PreparedEngine | None = None
         self._made_in = _name()
         self._http: HttpServer | None = None
@@ -63,7 +64,7 @@ class Container:
         try:
             with self._cold_start.phase("load"):
                 options = engine_options(settings, model)
-            self._prepared = prepare_engine(options)
+            self._options, self._prepared = options, prepare_engine(options)
         except ModelUnreadable as error:
             self._cannot_load(error)
 
@@ -71,6 +72,7 @@ class Container:
         """The engine, on its device; None where the model cannot be loaded. Raises ConfigError."""
         if _name() != self._made_in:
             self._cold_start.woken()
+            self._freshen()
         self._assume_role()
         if self._prepared is None:
             return None
@@ -121,6 +123,16 @@ class Container:
         self._cancel_timers()
         if self._process is not None:
             await self._process.stop()
+
+    def _freshen(self) -> None:
+        """Prepare again, where the weights that are served are others than those of the snapshot, or were not there."""
+        try:
+            same = engine_options(*_settings()) == self._options
+        except ModelUnreadable:
+            same = False
+        if not same:
+            self._options = self._prepared = None
+            self.prepare()
 
     def _process_of(self, engine: Engine) -> Process:
         return Process(engine=engine, cold_start=self._cold_start, on_broken=self._retire)

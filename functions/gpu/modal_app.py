@@ -81,13 +81,12 @@ def environment(model: ServedModel) -> dict[str, str | None]:
         "PENSTOCK_MAX_RUNNING": str(placement.max_running),
         "PENSTOCK_MAX_WAITING": str(placement.max_waiting),
         "PENSTOCK_STEP_TOKENS": str(max(512, placement.max_running)),
-        "PENSTOCK_SHUTDOWN_GRACE_S": str(max(1, placement.exit_grace_period)),
         "HF_HUB_OFFLINE": "1",
     }
 
 
-def resources(model: ServedModel) -> dict[str, Any]:
-    """What all of a model's containers have: hardware, files, secrets, and time to start in."""
+def resources(model: ServedModel, **settings: str) -> dict[str, Any]:
+    """What a model's containers have: hardware, files, secrets, time to start in. `settings` are only some's."""
     placement = model.modal
     return {
         "image": image,
@@ -96,7 +95,7 @@ def resources(model: ServedModel) -> dict[str, Any]:
         "memory": placement.memory_mib,
         "volumes": {WEIGHTS: volume.with_mount_options(read_only=True)},
         "secrets": [secret],
-        "env": environment(model),
+        "env": {**environment(model), **settings},
         "max_containers": placement.max_containers,
         "scaledown_window": placement.scaledown_window,
         "startup_timeout": placement.startup_timeout,
@@ -246,7 +245,7 @@ for _model in MODELS:
         Gate,
         _model,
         app.server(
-            **resources(_model),
+            **resources(_model, PENSTOCK_SHUTDOWN_GRACE_S=str(max(1, _model.modal.exit_grace_period))),
             port=PORT,
             unauthenticated=DEPLOYMENT.delivery == "direct",
             target_concurrency=_model.modal.target_concurrency,

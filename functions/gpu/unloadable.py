@@ -8,6 +8,7 @@ that it is for good, until somebody mends it.
 import orjson
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from functions.gpu.journal import Journal
 from penstock.errors import Unavailable
 
 RETRY_AFTER_S = 60
@@ -20,15 +21,16 @@ def refusal_to_load(model: str) -> Unavailable:
 
 
 def unloadable(model: str) -> ASGIApp:
-    """An app that refuses every request, of health and readiness too. It has a lifespan, and nothing to do in it."""
+    """An app that refuses every request, of health and readiness too. It has a lifespan, and nothing to do in it.
+
+    The journal writes its requests down, and marks its answers as ours: the edge passes them on as they are.
+    """
     error = refusal_to_load(model)
     body = orjson.dumps(error.envelope())
-    # With `Penstock-Gpu` it is an answer of ours, and the edge passes it on; asking again at once is no use.
     told = {
         "content-type": "application/json",
         "content-length": str(len(body)),
-        "penstock-gpu": "1",
-        "x-should-retry": "false",
+        "x-should-retry": "false",  # asking again at once is no use
         **{name.lower(): value for name, value in error.headers.items()},
     }
     headers = [(name.encode(), value.encode()) for name, value in told.items()]
@@ -43,4 +45,4 @@ def unloadable(model: str) -> ASGIApp:
             await send({"type": "http.response.start", "status": error.status, "headers": headers})
             await send({"type": "http.response.body", "body": body})
 
-    return app
+    return Journal(app)

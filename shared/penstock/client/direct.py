@@ -75,7 +75,9 @@ class AsyncModalCaller:
         return await self._begin(call)
 
     async def close(self) -> None:
-        """Cancel what was left and has not begun."""
+        """Cancel what was left; what has not begun within ten seconds can only run to its end."""
+        if self._left:
+            await asyncio.wait(self._left, timeout=CANCEL_WITHIN_S)
         for left in self._left:
             left.cancel()
         await asyncio.gather(*self._left, return_exceptions=True)

@@ -56,7 +56,7 @@ template_tokens = 16
 template_tokens_per_message = 4
 embeddings = {{ pooling = "mean", dimensions = [96] }}
 prices = [{{ effective = 2026-01-01, prompt = 0.10, cached_prompt = 0.05, completion = 0.40 }}]
-modal = {{ max_running = 32, max_containers = 2, exit_grace_period = 60, scaledown_window = 120 }}
+modal = {{ max_running = 32, max_containers = 1, exit_grace_period = 60, scaledown_window = 120 }}
 
 [models.unpulled]
 source = "{ROOT}/models/demo"
@@ -120,11 +120,11 @@ class Cloud:
             startup_budget_s=int(PATIENCE_S),
             **changes,
         )
-        async with serving(create_app(settings), "on") as url:
-            async with AsyncOpenAI(
-                base_url=f"{url}/v1", api_key=KEY.reveal(), max_retries=0, timeout=PATIENCE_S
-            ) as client:
-                yield client
+        async with (
+            serving(create_app(settings), "on") as url,
+            AsyncOpenAI(base_url=f"{url}/v1", api_key=KEY.reveal(), max_retries=0, timeout=PATIENCE_S) as client,
+        ):
+            yield client
 
 
 async def on_ledger(look: Callable[[Ledger], Awaitable[T]]) -> T:
