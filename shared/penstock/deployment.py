@@ -41,7 +41,7 @@ class Deployment(BaseModel):
     )
     # relay: Modal lets in whoever has its proxy token, which is the edge. direct: the ticket alone decides.
     delivery: Literal["relay", "direct"] = "relay"
-    region: Region = Field(default="us-east", description="Where requests enter, and where containers run.")
+    region: Region = Field(default="us-east", description="Where requests enter.")
 
 
 def read_deployment(path: Path) -> Deployment:

@@ -33,7 +33,7 @@ class Placement(BaseModel):
     max_containers: int = Field(default=1, ge=1, le=1_000)
     # How long a container without work is kept.
     scaledown_window: int = Field(default=300, ge=2, le=3_600)
-    region: Region | None = Field(default=None, description="Unset: the deployment's.")
+    region: Region | None = Field(default=None, description="Where containers run; unset: anywhere.")
     # Not more than a step of the engine has tokens, of which each answer needs one.
     max_running: int = Field(default=64, ge=1, le=512, description="Answers that a container generates at once.")
     startup_timeout: int = Field(default=600, ge=10, le=3_600)
