@@ -67,24 +67,25 @@ class Direct:
     async def stream(
         self, request: Mapping[str, Any], *, api_key: str | None, call: str
     ) -> AsyncGenerator[str | list[Chunk], None]:
-        """The request's id once it is admitted, and then what was generated since the item before. Raises ApiError.
+        """The request's id once it is admitted, then what was generated since the item before; [] at the end.
 
-        Where the request says `"stream": false`, and for embeddings, that is the whole answer. Closing it, or
-        cancelling who waits for it, is a client's disconnect: the slot is free within a step.
+        Where the request says `"stream": false`, and for embeddings, what was generated is the whole answer. Closing
+        it, or cancelling who waits for it, is a client's disconnect: the slot is free within a step. Raises ApiError.
         """
         streams = _intake(request) is not EMBEDDINGS and request.get("stream", True)
         asked = {**request, "stream": True} if streams else request
         async with self._passage(asked, api_key, call) as (passage, request_id):
             yield request_id
             await _require_good(passage)
-            if not streams:
+            if streams:
+                decoder = SseDecoder(max_event=MAX_EVENT)
+                while (part := await passage.read()) is not None:
+                    if chunks := _chunks(decoder, part):
+                        yield chunks
+                        await passage.rest(GATHER_S)
+            else:
                 yield [orjson.loads(await passage.body(MAX_ANSWER))]
-                return
-            decoder = SseDecoder(max_event=MAX_EVENT)
-            while (part := await passage.read()) is not None:
-                if chunks := _chunks(decoder, part):
-                    yield chunks
-                    await passage.rest(GATHER_S)
+            yield []  # the end: Modal's client does not tell a stream that broke off from one that is whole
 
     @asynccontextmanager
     async def _passage(

@@ -24,7 +24,7 @@ from functions.gpu.service import end_process
 from functions.gpu.shard import run_shard
 from functions.gpu.weights import Progress, Weights
 from penstock.deployment import ClassKind, class_name, read_deployment
-from penstock.models import ConfigError, ServedModel, read_models
+from penstock.models import ServedModel, read_models
 
 MINUTES = 60  # seconds
 HOURS = 60 * MINUTES
@@ -178,7 +178,8 @@ class Generator(Called):
         The first item is `{"call": ..., "request": ...}`: Modal's id of the call, to cancel it by
         (`modal.FunctionCall.from_id(call).cancel()`), and ours of the request. Each other is a list of chunks in
         OpenAI's shape: all that was generated since the item before. With `"stream": false`, and for embeddings,
-        the one other item is a list of the whole answer: so that this, too, can be cancelled.
+        it is one list of the whole answer: so that this, too, can be cancelled. The last item is an empty list;
+        without it the answer broke off, which Modal's client does not tell.
         """
         async for item in self.direct.stream(request, api_key=api_key, call=_input_id()):
             if isinstance(item, str):
@@ -274,12 +275,13 @@ for _model in MODELS:
     timeout=6 * HOURS,
     max_containers=1,
 )
-def pull_weights(name: str) -> Iterator[Progress]:
-    """Fetch one model's weights; yields how far it is. Raises ConfigError, ModelUnreadable."""
-    model = next((model for model in MODELS if model.name == name), None)
-    if model is None:
-        raise ConfigError(f"no model {name!r} in the deployed table: deploy the table that has it first")
+def pull_weights(model: str) -> Iterator[Progress]:
+    """Fetch one model's weights; yields how far it is. Raises WeightsError.
+
+    `model` is a ServedModel as JSON, from the operator's table and not from the one that is deployed: so the weights
+    of a new revision are there before the deployment that serves it.
+    """
     try:
-        yield from Weights(Path(WEIGHTS)).pull(model)
+        yield from Weights(Path(WEIGHTS)).pull(ServedModel.model_validate_json(model))
     finally:
-        volume.commit()  # also half of a download, which the next one resumes
+        volume.commit()  # also half of a download, which the next one goes on with

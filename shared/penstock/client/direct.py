@@ -6,14 +6,17 @@ who pays. What is asked and answered is the same as over HTTPS, and so are its e
 Modal's client tells nobody when a stream is abandoned: the generation would run to its end, and be paid. So the
 first item of each call names it, and whoever leaves early cancels it by that name; Modal hands that to the
 container, where it ends one task. A call that is left before its first item came (a container starts) is
-cancelled when that comes, as long as this process lives. Nothing can be cancelled by a process that is gone:
-then `max_tokens` is the bound.
+cancelled when that comes, as long as this process lives and its client is open. Nothing can be cancelled by a
+process that is gone: then `max_tokens` is the bound.
+
+Nor does Modal's client tell of a stream that broke off: one whose container dies may just end. So each has an end of
+its own, an empty item.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing, contextmanager, suppress
-from typing import Any
+from typing import Any, TypeVar
 
 import modal
 import modal.exception
@@ -25,24 +28,30 @@ from penstock.client.errors import (
     Misconfigured,
     NotAvailable,
     PenstockError,
+    StatusError,
     TimedOut,
     UnexpectedAnswer,
     status_error,
 )
 from penstock.client.http import DEFAULT_TIMEOUT
-from penstock.client.loop_thread import LoopThread
-from penstock.client.retries import Tries
+from penstock.client.loop_thread import Closed, LoopThread
+from penstock.client.retries import MOST_RETRIES, Tries
 from penstock.deployment import class_name
-from penstock.errors import ApiError, Internal, UpstreamFailed
+from penstock.errors import ApiError, BodyTooLarge, Internal, RateLimited, UpstreamFailed
 
 CANCEL_WITHIN_S = 10.0
 START_WITHIN_S = 900.0  # how long a call that was left is waited for, to be cancelled once it has begun
+
+T = TypeVar("T")
 
 _PATHS = frozenset({"/chat/completions", "/completions", "/embeddings"})
 
 
 class AsyncModalCaller:
-    """An AsyncCaller of one deployed model. `environment` is Modal's; without it, the profile's."""
+    """An AsyncCaller of one deployed model. `environment` is Modal's; without it, the profile's.
+
+    Raises Misconfigured.
+    """
 
     def __init__(
         self,
@@ -54,47 +63,51 @@ class AsyncModalCaller:
         timeout: Timeout | None = None,
         max_retries: int = 2,
     ) -> None:
+        if not 0 <= max_retries <= MOST_RETRIES:
+            raise Misconfigured(f"max_retries must be from 0 to {MOST_RETRIES}, not {max_retries}")
         self._where = f"the model {model!r} of the app {app!r}"
         self._deployed = modal.Cls.from_name(app, class_name("Generator", model), environment_name=environment)
         self._api_key = api_key
         self._timeout = timeout
         self._max_retries = max_retries
-        self._left: set[asyncio.Task[None]] = set()  # calls that were left before they had begun
+        self._running: set[str] = set()  # Modal's ids of the calls that have begun
+        self._left: dict[asyncio.Task[None], asyncio.Future[Any]] = {}  # and the item that each waits for
 
     async def whole(self, call: Call) -> Answer:
         """The answer, once it is whole."""
-        began = await self._begin(call)
-        # To the end of the call, though there is one answer: who leaves earlier would cancel it.
-        answers = [answer async for answer in began.chunks]
-        if len(answers) != 1:
-            raise UnexpectedAnswer(f"{self._where} gave {len(answers)} answers")
-        return Answer(answers[0], began.reply)
+        return await self._repeat(call, self._whole)
 
     async def stream(self, call: Call) -> AsyncStreamed:
         """The answer, once it was admitted. After that nothing is repeated."""
-        return await self._begin(call)
+        return await self._repeat(call, self._begin)
 
     async def close(self) -> None:
-        """Cancel what was left; what has not begun within ten seconds can only run to its end."""
-        if self._left:
-            await asyncio.wait(self._left, timeout=CANCEL_WITHIN_S)
-        for left in self._left:
-            left.cancel()
-        await asyncio.gather(*self._left, return_exceptions=True)
+        """Cancel what runs, and wait no longer for what was left and has not begun."""
+        for coming in self._left.values():
+            coming.cancel()
+        await asyncio.gather(*self._left, *map(_cancel, self._running), return_exceptions=True)
 
-    async def _begin(self, call: Call) -> AsyncStreamed:
+    async def _repeat(self, call: Call, once: Callable[[Call, int], Awaitable[T]]) -> T:
         _require_direct(call)
         tries = Tries(call, self._max_retries, patience=0.0)
         while True:
             try:
-                return await self._once(call, tries)
+                return await once(call, tries.retries)
             except PenstockError as error:
                 pause = tries.pause(error)
                 if pause is None:
                     raise
             await asyncio.sleep(pause)
 
-    async def _once(self, call: Call, tries: Tries) -> AsyncStreamed:
+    async def _whole(self, call: Call, retries: int) -> Answer:
+        began = await self._begin(call, retries)
+        # To the end of the call, though there is one answer: who leaves earlier would cancel it.
+        answers = [answer async for answer in began.chunks]
+        if len(answers) != 1:
+            raise UnexpectedAnswer(f"{self._where} gave {len(answers)} answers")
+        return Answer(answers[0], began.reply)
+
+    async def _begin(self, call: Call, retries: int) -> AsyncStreamed:
         silence = _seconds(self._timeout if call.timeout is None else call.timeout)
         items = self._items(call, silence)
         try:
@@ -103,41 +116,43 @@ class AsyncModalCaller:
             raise UnexpectedAnswer(f"{self._where} ended without an answer") from None
         chunks = _flat(items)
         await anext(chunks)
-        return AsyncStreamed(chunks, Reply(head.get("request"), {}, tries.retries))
+        return AsyncStreamed(chunks, Reply(head.get("request"), {}, retries))
 
     async def _items(self, call: Call, silence: float | None) -> AsyncGenerator[Any]:
-        """The items of the call. Leaving them before the last cancels it."""
+        """The items of the call: a dict, then lists. Leaving them before the last cancels it."""
         items = self._deployed().generate.remote_gen.aio(orjson.loads(call.body), api_key=self._api_key)
         begun: str | None = None
         coming = asyncio.ensure_future(anext(items))
-        over = False
         try:
             while True:
                 with _failures(self._where):
                     try:
                         item = await _within(silence, coming)
                     except StopAsyncIteration:
-                        over = True
                         return
-                    except Exception:
-                        over = coming.done()
-                        raise
+                self._require(dict if begun is None else list, item)
                 if begun is None:
-                    begun = item["call"]
+                    begun = str(item.get("call"))
+                    self._running.add(begun)
                 coming = asyncio.ensure_future(anext(items))
                 yield item
         finally:
-            if not over:
+            if begun is not None:
+                self._running.discard(begun)
+            if not _ended(coming):
                 await asyncio.shield(self._leave(items, coming, begun))
+
+    def _require(self, kind: type[Any], item: Any) -> None:
+        if not isinstance(item, kind):
+            raise UnexpectedAnswer(f"{self._where} does not answer as Penstock does")
 
     async def _leave(self, items: AsyncGenerator[Any], coming: "asyncio.Future[Any]", begun: str | None) -> None:
         """Cancel a call that is running, now, or once it runs. `coming` is its next item."""
         left = asyncio.create_task(_cancel_once_begun(items, coming, begun))
+        self._left[left] = coming
+        left.add_done_callback(self._left.pop)
         if begun is not None:
             await left
-            return
-        self._left.add(left)
-        left.add_done_callback(self._left.discard)
 
 
 class ModalCaller:
@@ -157,8 +172,9 @@ class ModalCaller:
         return Streamed(self._loop.iterate(begun.chunks), begun.reply)
 
     def close(self) -> None:
-        """Cancel what was left and has not begun, and end the loop."""
-        self._loop.run(self._caller.close())
+        """Cancel what runs, and end the loop."""
+        with suppress(Closed):
+            self._loop.run(self._caller.close())
         self._loop.close()
 
 
@@ -166,31 +182,39 @@ async def _flat(items: AsyncGenerator[Any]) -> AsyncGenerator[dict[str, Any]]:
     """The chunks of all items; what comes first is for its maker: from here on the call ends with this."""
     async with aclosing(items):
         yield {}
+        item = None
         async for item in items:
             for chunk in item:
                 yield chunk
+        if item != []:
+            raise ConnectionFailed("the answer broke off")
 
 
 async def _cancel(call: str) -> None:
     """Have Modal end the call's task. What cannot be told in time is let go: `max_tokens` bounds it."""
     with suppress(modal.exception.Error, OSError, TimeoutError):
         async with asyncio.timeout(CANCEL_WITHIN_S):
-            handle = await _from_id(call)
-            await handle.cancel.aio()
-
-
-async def _from_id(call: str) -> "modal.FunctionCall[Any]":
-    return await asyncio.to_thread(modal.FunctionCall.from_id, call)
+            await modal.FunctionCall.from_id(call).cancel.aio()
 
 
 async def _cancel_once_begun(items: AsyncGenerator[Any], coming: "asyncio.Future[Any]", begun: str | None) -> None:
-    with suppress(Exception):  # of a call that nobody waits for
-        if begun is None:
-            begun = (await _within(START_WITHIN_S, coming))["call"]
-        await _cancel(begun)
-    coming.cancel()
-    await asyncio.gather(coming, return_exceptions=True)
-    await items.aclose()
+    try:
+        with suppress(Exception):  # of a call that nobody waits for
+            if begun is None:
+                begun = (await _within(START_WITHIN_S, coming))["call"]
+            await _cancel(begun)
+    finally:
+        coming.cancel()
+        await asyncio.gather(coming, return_exceptions=True)
+        with suppress(Exception):
+            await items.aclose()
+
+
+def _ended(coming: "asyncio.Future[Any]") -> bool:
+    """Whether the call has ended by itself: with an error, or with its last item. Then nothing is to be cancelled."""
+    if not coming.done() or coming.cancelled():
+        return False
+    return coming.exception() is not None or coming.result() == []
 
 
 async def _within(seconds: float | None, coming: "asyncio.Future[Any]") -> Any:
@@ -219,23 +243,55 @@ def _failures(where: str) -> Iterator[None]:
     """Whatever goes wrong, as a PenstockError."""
     try:
         yield
-    except TimeoutError as error:
-        raise TimedOut(f"{where} said nothing for too long") from error
     except ApiError as error:
-        raise status_error(error.status, error.envelope(), error.headers) from error
-    except modal.exception.NotFoundError as error:
-        raise Misconfigured(f"{where} is not deployed on Modal: {_line(error)}") from error
-    except modal.exception.AuthError as error:
-        raise Misconfigured(f"Modal does not accept the token: {_line(error)}") from error
-    except (modal.exception.ConnectionError, OSError) as error:
-        raise ConnectionFailed(f"the connection to Modal failed: {_line(error)}") from error
-    except modal.exception.Error as error:
-        failed = UpstreamFailed(f"{where} failed: {_line(error)}")
-        raise status_error(failed.status, failed.envelope(), {}) from error
-    except Exception as error:  # of the code in the container, which has no error of its own for it
-        broke = Internal(f"{where} failed: {type(error).__name__}")
-        raise status_error(broke.status, broke.envelope(), {}) from error
+        raise _refused(error) from error
+    except (Exception, modal.exception.InputCancellation) as error:
+        raise _failure(where, error) from error
 
 
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:500] or type(error).__name__
+def _failure(where: str, error: BaseException) -> PenstockError:
+    """The client's own error for one of Modal's, or of the code in the container, which has none of its own for it."""
+    said = " ".join(str(error).split())[:500] or type(error).__name__
+    for kinds, told in _FAILURES:
+        if isinstance(error, kinds):
+            return told(where, said)
+    return _refused(Internal(f"{where} failed: {type(error).__name__}"))
+
+
+def _refused(error: ApiError) -> StatusError:
+    return status_error(error.status, error.envelope(), error.headers)
+
+
+_FAILURES: tuple[tuple[tuple[type[BaseException], ...], Callable[[str, str], PenstockError]], ...] = (
+    ((TimeoutError,), lambda where, _: TimedOut(f"{where} said nothing for too long")),
+    (
+        (modal.exception.NotFoundError,),
+        lambda where, said: Misconfigured(f"{where} is not deployed on Modal: {said}"),
+    ),
+    (
+        (modal.exception.AuthError, modal.exception.PermissionDeniedError),
+        lambda _, said: Misconfigured(f"Modal does not accept the token: {said}"),
+    ),
+    (
+        (modal.exception.InvalidError, modal.exception.VersionError, modal.exception.UnimplementedError),
+        lambda _, said: Misconfigured(f"Modal does not take the call: {said}"),
+    ),
+    (
+        (modal.exception.RequestSizeError,),
+        lambda _, said: _refused(BodyTooLarge(f"Modal does not take so large a request: {said}")),
+    ),
+    (
+        # Not tried again: it may be about a call that has begun.
+        (modal.exception.ResourceExhaustedError,),
+        lambda _, said: _refused(RateLimited(f"Modal refuses: {said}", headers={"x-should-retry": "false"})),
+    ),
+    (
+        (OSError, modal.exception.ConnectionError, modal.exception.ServiceError, modal.exception.ClientClosed),
+        lambda _, said: ConnectionFailed(f"the connection to Modal failed: {said}"),
+    ),
+    (
+        (modal.exception.InputCancellation,),
+        lambda _, said: _refused(UpstreamFailed(f"The call was cancelled: {said}")),
+    ),
+    ((modal.exception.Error,), lambda where, said: _refused(UpstreamFailed(f"{where} failed: {said}"))),
+)
