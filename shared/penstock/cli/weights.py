@@ -10,30 +10,38 @@ from penstock.cli.output import print_table, short_time
 from penstock.cli.progress import show, size
 from penstock.cli.workspace import DEFAULT_CONFIG, Config, Environment, named_model, on_modal
 from penstock.clock import SECOND
-from penstock.deployment import read_deployment
-from penstock.models import read_models
+from penstock.deployment import Deployment, read_deployment
+from penstock.models import ServedModel, read_models
 
 app = typer.Typer(help="Put the models' weights where the deployment on Modal loads them from.", no_args_is_help=True)
 
 
 @app.command()
 def pull(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model of the table.")],
+    model: Annotated[
+        str | None, typer.Argument(metavar="[MODEL]", help="A model of the table (default: all of them).")
+    ] = None,
     *,
     config: Config = DEFAULT_CONFIG,
     environment: Environment = None,
 ) -> None:
     """Fetch a repository's weights onto the Volume, or send a folder's. What is there is left alone."""
-    wanted, deployment = named_model(config, model), read_deployment(config)
+    wanted = read_models(config).models if model is None else (named_model(config, model),)
+    deployment = read_deployment(config)
+    for each in wanted:
+        _pull(each, deployment, environment)
+        typer.echo(f"The weights of {each.name} are on the Volume {deployment.volume}.")
+
+
+def _pull(model: ServedModel, deployment: Deployment, environment: str | None) -> None:
     with on_modal():
         from penstock.deploy.pull import pull as pull_repository  # noqa: PLC0415 (needs modal)
         from penstock.deploy.volume import WeightsVolume  # noqa: PLC0415
 
-        if wanted.of_hub:
-            show(pull_repository(deployment.app, wanted.name, environment))
+        if model.of_hub:
+            show(pull_repository(deployment.app, model, environment))
         else:
-            show(WeightsVolume(deployment.volume, environment).send(wanted, Path(wanted.source)))
-    typer.echo(f"The weights of {wanted.name} are on the Volume {deployment.volume}.")
+            show(WeightsVolume(deployment.volume, environment).send(model, Path(model.source)))
 
 
 @app.command(name="list")

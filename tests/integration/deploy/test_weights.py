@@ -32,6 +32,21 @@ def test_a_repository_is_fetched_by_the_app(workspace: Workspace, hub: Hub) -> N
     assert len(hub.asked) == asked
 
 
+def test_a_revision_is_pulled_before_it_is_deployed(workspace: Workspace, tmp_path: Path) -> None:
+    newer = tmp_path / "penstock.toml"
+    newer.write_text(workspace.table.read_text().replace("[models.large]", "[models.newer]"))
+    done(Workspace(workspace.plane, newer).run("weights", "pull", "newer"))
+    assert files_of(workspace.on_volume("newer") / COMMIT) == FILES
+    done(workspace.run("weights", "remove", "newer"))
+
+
+def test_without_a_name_every_model_is_pulled(workspace: Workspace) -> None:
+    said = done(workspace.run("weights", "pull"))
+    assert said.splitlines() == [
+        f"The weights of {model} are on the Volume trial-weights." for model in ("large", "acme/local")
+    ]
+
+
 def test_a_repository_that_refuses_is_one_line_here(workspace: Workspace, hub: Hub) -> None:
     done(workspace.run("weights", "pull", "large"))
     (workspace.on_volume("large") / f"{COMMIT}.json").unlink()

@@ -142,10 +142,8 @@ async def test_a_stream_that_is_left_stops_and_is_settled_before_it_is_gone(tmp_
 
 async def test_an_answer_that_fails_in_the_middle_is_told_and_booked(tmp_path: Path) -> None:
     async with calling(tmp_path, "a", EngineError("no")) as called:
-        items: list[Any] = []
         with pytest.raises(ApiError) as failed:
-            async for item in called.direct.stream(chat(), api_key=KEY.reveal(), call="in-1"):
-                items.append(item)  # noqa: PERF401 (until it fails)
+            _ = [item async for item in called.direct.stream(chat(), api_key=KEY.reveal(), call="in-1")]
         record = await called.record()
     assert failed.value.code == "engine_error"
     assert record is not None

@@ -142,10 +142,11 @@ def test_a_step_that_hangs_fails_before_its_job_is_cancelled() -> None:
     ("name", "printed"),
     [
         ("Go back to what was deployed before", "modal app rollback penstock\n"),
-        ("Pull the weights of every model that are not there yet", "penstock weights pull demo\n"),
+        ("Pull new weights before they are served", "penstock weights pull\n"),
+        ("Pull the weights of every model that are not there yet", "penstock weights pull\n"),
     ],
 )
-def test_the_app_and_the_models_are_those_of_the_table(name: str, printed: str) -> None:
+def test_what_is_rolled_back_and_pulled_is_what_the_table_names(name: str, printed: str) -> None:
     script = re.sub(r"\.venv/bin/(modal|penstock)\b", r"echo \1", deployment(name).run)
     script = script.replace(".venv/bin/python", sys.executable)
     result = subprocess.run(["bash", "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
