@@ -11,12 +11,14 @@ from benchmarks.edge.measure import measure as measure_edge
 from benchmarks.engine.measure import measure as measure_engine
 from benchmarks.failure import BenchmarkFailed
 from benchmarks.ledger.measure import measure as measure_ledger
+from benchmarks.modal.measure import measure as measure_modal
 from benchmarks.report import Report
 
 _BENCHMARKS: dict[str, Callable[[bool, Callable[[str], None]], Report]] = {
     "edge": measure_edge,
     "engine": measure_engine,
     "ledger": measure_ledger,
+    "modal": measure_modal,
 }
 
 

@@ -40,14 +40,7 @@ class Child:
 
     def consumption(self) -> Consumption | None:
         """Where the system has no /proc, None."""
-        try:
-            stat = Path(f"/proc/{self._process.pid}/stat").read_text(encoding="ascii")
-            statm = Path(f"/proc/{self._process.pid}/statm").read_text(encoding="ascii")
-        except FileNotFoundError:
-            return None
-        user, system = stat.rpartition(")")[2].split()[11:13]  # proc(5): fields 14 and 15, in clock ticks
-        resident = int(statm.split()[1]) * os.sysconf("SC_PAGE_SIZE")
-        return Consumption((int(user) + int(system)) / os.sysconf("SC_CLK_TCK"), resident)
+        return consumption_of(self._process.pid)
 
     def wait(self, within: float) -> None:
         """Wait until it has ended well. Raises BenchmarkFailed where it does not, within so many seconds."""
@@ -110,6 +103,18 @@ def child(
         yield running
     finally:
         running.stop()
+
+
+def consumption_of(pid: int) -> Consumption | None:
+    """Of any process. Where it has ended, or the system has no /proc, None."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii")
+        statm = Path(f"/proc/{pid}/statm").read_text(encoding="ascii")
+    except FileNotFoundError:
+        return None
+    user, system = stat.rpartition(")")[2].split()[11:13]  # proc(5): fields 14 and 15, in clock ticks
+    resident = int(statm.split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return Consumption((int(user) + int(system)) / os.sysconf("SC_CLK_TCK"), resident)
 
 
 def end_with_parent() -> None:
