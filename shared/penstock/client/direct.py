@@ -6,7 +6,7 @@ who pays. What is asked and answered is the same as over HTTPS, and so are its e
 Modal's client tells nobody when a stream is abandoned: the generation would run to its end, and be paid. So the
 first item of each call names it, and whoever leaves early cancels it by that name; Modal hands that to the
 container, where it ends one task. A call that is left before its first item came (a container starts) is
-cancelled when that comes, as long as this process lives and its client is open. Nothing can be cancelled by a
+cancelled when that comes, as long as this process lives and its client is open, or just closed. Nothing can be cancelled by a
 process that is gone: then `max_tokens` is the bound.
 
 Nor does Modal's client tell of a stream that broke off: one whose container dies may just end. So each has an end of
@@ -40,6 +40,7 @@ from penstock.deployment import class_name
 from penstock.errors import ApiError, BodyTooLarge, Internal, RateLimited, UpstreamFailed
 
 CANCEL_WITHIN_S = 10.0
+BEGIN_WITHIN_S = 5.0  # how long a client that is closed waits for what it left; longer is a container that starts
 START_WITHIN_S = 900.0  # how long a call that was left is waited for, to be cancelled once it has begun
 
 T = TypeVar("T")
@@ -82,7 +83,9 @@ class AsyncModalCaller:
         return await self._repeat(call, self._begin)
 
     async def close(self) -> None:
-        """Cancel what runs, and wait no longer for what was left and has not begun."""
+        """Cancel what runs. What was left before it had begun is waited for a little, to be cancelled when it has."""
+        if self._left:
+            await asyncio.wait(self._left, timeout=BEGIN_WITHIN_S)
         for coming in self._left.values():
             coming.cancel()
         await asyncio.gather(*self._left, *map(_cancel, self._running), return_exceptions=True)
