@@ -15,9 +15,11 @@ RETRY_AFTER_S = 60
 
 
 def refusal_to_load(model: str) -> Unavailable:
-    """The error of a model that cannot be loaded."""
+    """The error of a model that cannot be loaded. Asking again at once is no use."""
     message = f"The model {model!r} cannot be loaded. Whoever operates it finds the reason in its log."
-    return Unavailable(message, retry_after=RETRY_AFTER_S, code="model_unreadable")
+    error = Unavailable(message, retry_after=RETRY_AFTER_S, code="model_unreadable")
+    error.headers["x-should-retry"] = "false"
+    return error
 
 
 def unloadable(model: str) -> ASGIApp:
