@@ -32,7 +32,6 @@ def unloadable(model: str) -> ASGIApp:
     told = {
         "content-type": "application/json",
         "content-length": str(len(body)),
-        "x-should-retry": "false",  # asking again at once is no use
         **{name.lower(): value for name, value in error.headers.items()},
     }
     headers = [(name.encode(), value.encode()) for name, value in told.items()]

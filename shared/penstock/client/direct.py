@@ -6,8 +6,8 @@ who pays. What is asked and answered is the same as over HTTPS, and so are its e
 Modal's client tells nobody when a stream is abandoned: the generation would run to its end, and be paid. So the
 first item of each call names it, and whoever leaves early cancels it by that name; Modal hands that to the
 container, where it ends one task. A call that is left before its first item came (a container starts) is
-cancelled when that comes, as long as this process lives and its client is open, or just closed. Nothing can be cancelled by a
-process that is gone: then `max_tokens` is the bound.
+cancelled when that comes, as long as this process lives and its client is open, or was just closed. Nothing can be
+cancelled by a process that is gone: then `max_tokens` is the bound.
 
 Nor does Modal's client tell of a stream that broke off: one whose container dies may just end. So each has an end of
 its own, an empty item.
