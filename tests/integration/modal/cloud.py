@@ -149,16 +149,6 @@ async def booked(request_id: str) -> UsageRecord:
     return await on_ledger(look)
 
 
-async def spent() -> tuple[int, int, int]:
-    """All that the account was ever billed for: requests, prompt tokens and completion tokens."""
-    rows = await on_ledger(lambda ledger: ledger.usage(account_id="acme"))
-    return (
-        sum(row.requests for row in rows),
-        sum(row.usage.prompt_tokens for row in rows),
-        sum(row.usage.completion_tokens for row in rows),
-    )
-
-
 async def findings() -> tuple[Any, ...]:
     """What does not add up in the ledger."""
     from penstock.clock import now_ms
