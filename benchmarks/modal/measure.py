@@ -14,7 +14,7 @@ import aiohttp
 
 from benchmarks.failure import BenchmarkFailed
 from benchmarks.modal.admission import Admission, served
-from benchmarks.modal.answers import PATIENCE, at_once, cold, one_by_one
+from benchmarks.modal.answers import PATIENCE, ask, at_once, cold, one_by_one
 from benchmarks.modal.servers import Deployed, own_process
 from benchmarks.modal.tables import cold_table, cpu_table, crowd_table, first_table, whole_table
 from benchmarks.modal.ways import GATE, PROCESS, Http, Raw, Sdk, Way
@@ -40,7 +40,8 @@ class Plan:
     tokens: int  # of an answer
 
 
-FULL = Plan(cold_rounds=3, rounds=5, answers=20, crowd_rounds=3, streams=32, tokens=64)
+# Turns are short, so that no container is idle for as long as it is kept.
+FULL = Plan(cold_rounds=3, rounds=10, answers=10, crowd_rounds=4, streams=32, tokens=64)
 QUICK = Plan(cold_rounds=1, rounds=1, answers=2, crowd_rounds=1, streams=4, tokens=16)
 
 
@@ -72,7 +73,7 @@ async def compare(cloud: Cloud, plan: Plan, say: Callable[[str], None]) -> list[
         first = await _by_turns(ways, plan.cold_rounds, lambda way: cold(way, request))
         say("one after another ...")
         for way in ways:
-            await at_once(way, request, plan.streams)  # connections and caches are made
+            await asyncio.gather(*(ask(way, request) for _ in range(plan.streams)))  # makes connections and caches
         alone = await _by_turns(ways, plan.rounds, lambda way: one_by_one(way, request, plan.answers))
         say(f"{plan.streams} at once ...")
         crowd = await _by_turns(ways, plan.crowd_rounds, lambda way: at_once(way, request, plan.streams))

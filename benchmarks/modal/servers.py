@@ -100,11 +100,15 @@ class Deployed:
         """Of the one container. Raises BenchmarkFailed where there are others."""
         alive = self._alive()
         if len(alive) != 1:
-            raise BenchmarkFailed(f"{len(alive)} containers of {self._kind} are there, not one")
+            raise BenchmarkFailed(f"{len(alive)} containers of {self._kind} are there, not one; {self._last()}")
         return consumption_of(alive[0]["pid"])
 
     def _alive(self) -> list[dict[str, Any]]:
         return self._cloud.containers(self._kind, "starting", "ready", "stopping")
+
+    def _last(self) -> str:
+        ended = self._cloud.containers(self._kind, "dead")
+        return f"the last to end gave {ended[-1]['exit_code']}" if ended else "none has ended"
 
 
 def _settings(cloud: Cloud, model: ServedModel) -> Mapping[str, str]:
