@@ -144,6 +144,8 @@ class AsyncModalCaller:
                 self._running.discard(begun)
             if not _ended(coming):
                 await asyncio.shield(self._leave(items, coming, begun))
+            else:
+                await items.aclose()  # nothing, but where its last item came and its end did not
 
     def _require(self, kind: type[Any], item: Any) -> None:
         if not isinstance(item, kind):
@@ -154,7 +156,7 @@ class AsyncModalCaller:
         left = asyncio.create_task(_cancel_once_begun(items, coming, begun))
         self._left[left] = coming
         left.add_done_callback(self._left.pop)
-        if begun is not None:
+        if begun is not None or coming.done():
             await left
 
 

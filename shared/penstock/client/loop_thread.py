@@ -36,11 +36,10 @@ class LoopThread:
         running = _Running(self._loop, coroutine)
         try:
             self._tell(running.begin)
+            running.ended.wait()
         except Closed:
             coroutine.close()
             raise
-        try:
-            running.ended.wait()
         except BaseException:
             with suppress(Closed):
                 self._tell(running.cancel)
@@ -109,17 +108,21 @@ class _Running(Generic[T]):
         self.ended = threading.Event()
         self._loop = loop
         self._coroutine = coroutine
-        self._task: asyncio.Task[T]
+        self._task: asyncio.Task[T] | None = None
 
     def begin(self) -> None:
         self._task = self._loop.create_task(self._coroutine)
         self._task.add_done_callback(lambda _: self.ended.set())
 
     def cancel(self) -> None:
-        self._task.cancel()
+        if self._task is not None:
+            self._task.cancel()
+        else:  # who waits was interrupted before it could be begun
+            self._coroutine.close()
+            self.ended.set()
 
     def result(self) -> T:
-        if self._task.cancelled():
+        if self._task is None or self._task.cancelled():
             raise Closed("the client was closed meanwhile")
         return self._task.result()
 
