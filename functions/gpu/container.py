@@ -11,10 +11,8 @@ restored many times, also elsewhere: secrets are read anew after it.
 """
 
 import os
-import tempfile
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
@@ -25,7 +23,7 @@ from functions.gpu.direct import Direct
 from functions.gpu.engine import Engine, EngineOptions, ModelUnreadable, prepare_engine
 from functions.gpu.engine_options import engine_options
 from functions.gpu.http_server import HttpServer
-from functions.gpu.identity import assume_role
+from functions.gpu.identity import assume_own_role
 from functions.gpu.process import Process
 from functions.gpu.server import app_of
 from functions.gpu.unloadable import refusal_to_load, unloadable
@@ -138,7 +136,7 @@ class Container:
         return Process(engine=engine, cold_start=self._cold_start, on_broken=self._retire)
 
     def _assume_role(self) -> None:
-        left = assume_role(Path(tempfile.gettempdir()) / "penstock")
+        left = assume_own_role()
         if left is not None:
             self._in(max(left - RETIRE_S, TELL_FOR_S), self._retire)
 

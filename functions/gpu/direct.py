@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 from starlette.types import ASGIApp
 
+from functions.gpu.caller import caller_of
 from functions.gpu.passage import BrokeOff, Passage
 from functions.gpu.process import Process
 from functions.gpu.service import Service
@@ -22,18 +23,10 @@ from penstock import admission
 from penstock.admission import request_id_of
 from penstock.client.sse import SseDecoder
 from penstock.clock import SECOND, now_ms
-from penstock.entitlement import (
-    denied,
-    incorrect_key,
-    opens,
-    read_key,
-    require_entitled,
-    require_route,
-    require_switched_on,
-)
-from penstock.errors import ApiError, BadRequest, Unauthenticated, UpstreamFailed
+from penstock.entitlement import denied, require_entitled, require_route, require_switched_on
+from penstock.errors import ApiError, BadRequest, UpstreamFailed
 from penstock.intakes import CHAT, COMPLETIONS, EMBEDDINGS, Intake, model_of
-from penstock.ledger import AccessDenied, Caller, Lease, LedgerUnavailable, Refused
+from penstock.ledger import AccessDenied, Lease, LedgerUnavailable, Refused
 from penstock.models import ModelTable
 from penstock.refusals import ledger_unavailable, no_price, refusal
 from penstock.ticket import Ticket, TicketKeys, hash_body
@@ -113,7 +106,7 @@ class Direct:
         self, service: Service, request: Mapping[str, Any], api_key: str | None, call: str
     ) -> tuple[Lease, bytes]:
         ledger, now = service.ledger, now_ms()
-        caller = await _caller(service, api_key)
+        caller = await caller_of(ledger, api_key, service.settings.service_key_id)
         intake = _intake(request)
         require_entitled(caller, now)
         require_route(caller, intake.group)
@@ -142,23 +135,6 @@ class Direct:
         if isinstance(outcome, Refused):
             raise refusal(outcome, now)
         return outcome.lease, body
-
-
-async def _caller(service: Service, api_key: str | None) -> Caller:
-    """Whose key this is; without one, the account that the deployment lets pay for its own callers."""
-    if api_key is not None:
-        key = read_key(api_key)
-        caller = await service.ledger.caller(key.id)
-        if not opens(key, caller) or caller is None:
-            raise incorrect_key()
-        return caller
-    own = service.settings.service_key_id
-    caller = await service.ledger.caller(own) if own is not None else None
-    if caller is None:
-        raise Unauthenticated(
-            "No API key. Pass one as `api_key`, or let the deployment name a service key.", code="missing_api_key"
-        )
-    return caller
 
 
 def _intake(request: Mapping[str, Any]) -> Intake:

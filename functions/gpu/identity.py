@@ -10,6 +10,7 @@ import base64
 import binascii
 import json
 import os
+import tempfile
 import time
 from pathlib import Path
 
@@ -40,6 +41,11 @@ def assume_role(folder: Path) -> float | None:
     os.environ["AWS_WEB_IDENTITY_TOKEN_FILE"] = str(file)
     os.environ.setdefault("AWS_ROLE_SESSION_NAME", "penstock")
     return _expiry(token) - time.time()
+
+
+def assume_own_role() -> float | None:
+    """The same, with the file in a folder of this container's own."""
+    return assume_role(Path(tempfile.gettempdir()) / "penstock")
 
 
 def _expiry(token: str) -> float:

@@ -7,7 +7,8 @@ they run in and who reaches them. Every model has classes of its own, so that ea
     Generator_MODEL   direct calls from Python, without HTTP
     Worker_MODEL      shards of a batch
 
-All three are thin: what a container does is `functions.gpu.container`, which knows nothing of Modal.
+All are thin: what a container does is `functions.gpu.container`, which knows nothing of Modal. Beside them stand a
+Desk for what needs no GPU, and the function that fetches weights.
 """
 
 import os
@@ -18,13 +19,16 @@ from typing import Any
 import modal
 import modal.experimental
 
+from functions.gpu import desk
 from functions.gpu.container import Container
 from functions.gpu.direct import Chunk, Direct
+from functions.gpu.identity import assume_own_role
 from functions.gpu.service import end_process
 from functions.gpu.shard import run_shard
 from functions.gpu.weights import Progress, Weights
 from penstock.deployment import ClassKind, class_name, read_deployment
 from penstock.models import ServedModel, read_models
+from penstock.settings import DirectSettings, read_settings
 
 MINUTES = 60  # seconds
 HOURS = 60 * MINUTES
@@ -260,6 +264,46 @@ for _model in MODELS:
     )
     define("Generator", Generator, _model, called(_model, timeout=1 * HOURS))
     define("Worker", Worker, _model, called(_model, timeout=24 * HOURS))
+
+
+# ## Desk: what needs no GPU
+#
+# Which models a key may use, and what was used. It holds no model, and shares a small container among all who ask.
+
+
+@app.cls(
+    image=image,
+    secrets=[secret],
+    env={"PENSTOCK_LOG_LEVEL": "warning"},
+    max_containers=1,
+    scaledown_window=1 * MINUTES,
+    timeout=1 * MINUTES,
+    routing_region=DEPLOYMENT.region,
+)
+@modal.concurrent(max_inputs=100)
+class Desk:
+    """What direct callers ask about themselves."""
+
+    @modal.enter()
+    async def start(self) -> None:
+        """At each start."""
+        assume_own_role()
+        self.desk = await desk.Desk.open(read_settings(DirectSettings))
+
+    @modal.method()
+    async def models(self, name: str | None = None, *, api_key: str | None = None) -> dict[str, Any]:
+        """The models that the key may use, or one of them, as `GET /v1/models` has it. Raises ApiError."""
+        return await self.desk.models(name, api_key=api_key)
+
+    @modal.method()
+    async def usage(self, query: dict[str, str], *, api_key: str | None = None) -> dict[str, Any]:
+        """What was used and what remains, as `GET /v1/usage` has it. Raises ApiError."""
+        return await self.desk.usage(query, api_key=api_key)
+
+    @modal.exit()
+    async def stop(self) -> None:
+        """After the last call."""
+        await self.desk.close()
 
 
 # ## Weights

@@ -10,12 +10,16 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+import structlog
+
 from penstock.admission import request_id_of
-from penstock.errors import ApiError, BadRequest
+from penstock.errors import ApiError, BadRequest, Internal
 from penstock.intakes import INTAKES
 
 AT_ONCE = 64  # lines that are under way; what the engine does not run of them waits in its queue
 MOST_LINES = 10_000
+
+log = structlog.get_logger()
 
 
 class Answering(Protocol):
@@ -41,7 +45,11 @@ async def run_shard(
     return [task.result() for task in running]
 
 
-def _check(lines: Sequence[Mapping[str, Any]]) -> None:
+def _check(lines: object) -> None:
+    if not isinstance(lines, list):
+        raise BadRequest("A shard is a list of lines.")
+    if not all(isinstance(line, dict) for line in lines):
+        raise BadRequest("A line is an object.")
     if len(lines) > MOST_LINES:
         raise BadRequest(f"A shard has at most {MOST_LINES} lines, not {len(lines)}.")
     names = [line.get("custom_id") for line in lines]
@@ -56,6 +64,11 @@ async def _answered(answering: Answering, line: Mapping[str, Any], api_key: str 
         status, body = 200, await answering.whole(_request(line), api_key=api_key, call=call)
     except ApiError as error:
         status, body = error.status, error.envelope()
+    except Exception:
+        # One line's; the others go on, and have their answers.
+        log.exception("line_failed", call=call)
+        broken = Internal("The line failed.")
+        status, body = broken.status, broken.envelope()
     request_id = request_id_of(call)
     return {
         "id": f"batch_{request_id}",
@@ -67,7 +80,7 @@ async def _answered(answering: Answering, line: Mapping[str, Any], api_key: str 
 
 def _request(line: Mapping[str, Any]) -> Mapping[str, Any]:
     body, url = line.get("body"), line.get("url")
-    if line.get("method") != "POST" or url not in INTAKES:
+    if line.get("method") != "POST" or not isinstance(url, str) or url not in INTAKES:
         raise BadRequest(f"A line asks POST of one of {', '.join(INTAKES)}.", param="url")
     if not isinstance(body, dict):
         raise BadRequest("A line's body is an object.", param="body")

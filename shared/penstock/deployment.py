@@ -19,6 +19,7 @@ ObjectName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")
 ClassKind = Literal["Gate", "Generator", "Worker"]
 CLASS_KINDS: tuple[ClassKind, ...] = get_args(ClassKind)
 
+DESK = "Desk"  # the class that answers what needs no GPU
 LONGEST_CLASS_NAME = 60  # Modal takes 64
 _HASH_DIGITS = 6
 # Its own class name: a URL keeps no capitals, and no name may pass for another one with its hash.

@@ -85,7 +85,14 @@ class EdgeSettings(Settings):
         return {"Modal-Key": self.gpu_key.get_secret_value(), "Modal-Secret": self.gpu_secret.get_secret_value()}
 
 
-class GpuSettings(Settings):
+class DirectSettings(Settings):
+    """Of every process that direct calls reach."""
+
+    # The id of the API key that pays for direct calls which bring none.
+    service_key_id: str | None = Field(default=None, pattern="^[0-9A-Za-z_]{1,64}$")
+
+
+class GpuSettings(DirectSettings):
     """The GPU process's own."""
 
     model: str = Field(description="The served model, by its name in the table.")
@@ -119,8 +126,6 @@ class GpuSettings(Settings):
     bind: str = Field(default="0.0.0.0", description="The address that a container listens on.")  # noqa: S104
     # How long requests that run may go on once the process is to end. What is then ended has 10 s, its settlements too.
     shutdown_grace_s: float = Field(default=10.0, gt=0, le=3_600)
-    # The id of the API key that pays for direct calls which bring none.
-    service_key_id: str | None = Field(default=None, pattern="^[0-9A-Za-z_]{1,64}$")
     offline: bool = Field(default=False, description="Whether a model that is not there is refused, not downloaded.")
     metrics_token: SecretStr | None = Field(default=None, min_length=16, description="Unset, /metrics is open.")
 

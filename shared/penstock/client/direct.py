@@ -17,6 +17,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing, contextmanager, suppress
 from typing import Any, TypeVar
+from urllib.parse import unquote
 
 import modal
 import modal.exception
@@ -36,7 +37,7 @@ from penstock.client.errors import (
 from penstock.client.http import DEFAULT_TIMEOUT
 from penstock.client.loop_thread import Closed, LoopThread
 from penstock.client.retries import MOST_RETRIES, Tries
-from penstock.deployment import class_name
+from penstock.deployment import DESK, class_name
 from penstock.errors import ApiError, BodyTooLarge, Internal, RateLimited, UpstreamFailed
 
 CANCEL_WITHIN_S = 10.0
@@ -45,7 +46,8 @@ START_WITHIN_S = 900.0  # how long a call that was left is waited for, to be can
 
 T = TypeVar("T")
 
-_PATHS = frozenset({"/chat/completions", "/completions", "/embeddings"})
+_GENERATED = frozenset({"/chat/completions", "/completions", "/embeddings"})
+_MODELS, _USAGE = "/models", "/usage"
 
 
 class AsyncModalCaller:
@@ -68,6 +70,7 @@ class AsyncModalCaller:
             raise Misconfigured(f"max_retries must be from 0 to {MOST_RETRIES}, not {max_retries}")
         self._where = f"the model {model!r} of the app {app!r}"
         self._deployed = modal.Cls.from_name(app, class_name("Generator", model), environment_name=environment)
+        self._desk = modal.Cls.from_name(app, DESK, environment_name=environment)
         self._api_key = api_key
         self._timeout = timeout
         self._max_retries = max_retries
@@ -76,7 +79,7 @@ class AsyncModalCaller:
 
     async def whole(self, call: Call) -> Answer:
         """The answer, once it is whole."""
-        return await self._repeat(call, self._whole)
+        return await self._repeat(call, self._whole if call.path in _GENERATED else self._asked)
 
     async def stream(self, call: Call) -> AsyncStreamed:
         """The answer, once it was admitted. After that nothing is repeated."""
@@ -110,9 +113,23 @@ class AsyncModalCaller:
             raise UnexpectedAnswer(f"{self._where} gave {len(answers)} answers")
         return Answer(answers[0], began.reply)
 
+    async def _asked(self, call: Call, retries: int) -> Answer:
+        """The answer to a call that generates nothing: there is nothing to cancel."""
+        desk, asked = self._desk(), {"api_key": self._api_key}
+        with _failures(self._where):
+            async with asyncio.timeout(self._silence(call)):
+                if call.path == _USAGE:
+                    body = await desk.usage.remote.aio(dict(call.query), **asked)
+                else:
+                    name = unquote(call.path.removeprefix(_MODELS).removeprefix("/")) or None
+                    body = await desk.models.remote.aio(name, **asked)
+        return Answer(body, Reply(None, {}, retries))
+
+    def _silence(self, call: Call) -> float | None:
+        return _seconds(self._timeout if call.timeout is None else call.timeout)
+
     async def _begin(self, call: Call, retries: int) -> AsyncStreamed:
-        silence = _seconds(self._timeout if call.timeout is None else call.timeout)
-        items = self._items(call, silence)
+        items = self._items(call, self._silence(call))
         try:
             head = await anext(items)
         except StopAsyncIteration:
@@ -231,7 +248,8 @@ async def _within(seconds: float | None, coming: "asyncio.Future[Any]") -> Any:
 
 
 def _require_direct(call: Call) -> None:
-    if call.path not in _PATHS:
+    asked = call.path in (_MODELS, _USAGE) or call.path.startswith(f"{_MODELS}/")
+    if not asked and call.path not in _GENERATED:
         raise NotAvailable(f"{call.path} is not available on the direct path; ask the API over HTTPS")
     if call.idempotency_key is not None:
         raise NotAvailable("Idempotency-Key is not available on the direct path; ask the API over HTTPS")

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from functions.edge.routes import usage as usage_route
 from penstock.clock import MINUTE, day_of, now_ms
 from penstock.keys import mint
 from penstock.ledger import Bound, Caller, Lease, Ledger, Reserved, Usage
@@ -157,7 +156,7 @@ async def test_without_since_it_is_the_month_of_until(deployment: Deployment) ->
 
 async def test_a_report_that_is_too_long_is_refused(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
     await use(deployment.ledger, deployment.owner.caller)
-    monkeypatch.setattr(usage_route, "MAX_LINES", 1)
+    monkeypatch.setattr("penstock.statement.MAX_LINES", 1)
     for form in ("json", "csv"):
         response = await deployment.get(f"/v1/usage?{SINCE}&format={form}")
         assert (response.status_code, response.json()["error"]["code"]) == (400, "report_too_large")

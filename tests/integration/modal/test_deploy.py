@@ -81,10 +81,10 @@ def of(plane: ControlPlane, name: str) -> Any:
     return found
 
 
-def test_each_model_has_three_classes_and_the_app_one_function(acme: ControlPlane) -> None:
+def test_each_model_has_three_classes_and_the_app_a_desk_and_a_function(acme: ControlPlane) -> None:
     names = sorted(functions(acme))
-    assert len(names) == 7
-    assert {"Gate_small", "Generator_small.*", "Worker_small.*", "pull_weights"} <= set(names)
+    assert len(names) == 8
+    assert {"Gate_small", "Generator_small.*", "Worker_small.*", "Desk.*", "pull_weights"} <= set(names)
     assert {each["name"].partition("_acme_")[0] for each in functions(acme).values() if LARGE in each["name"]} == {
         "Gate",
         "Generator",
@@ -154,6 +154,13 @@ def test_the_other_model_is_placed_as_its_own_table_says(acme: ControlPlane) -> 
     assert gate["gpus"] == ["H100!:2"]
     assert gate["enable_memory_snapshot"] is False
     assert (gate["max_containers"], gate["max_inputs"], gate["target_inputs"]) == (2, 128, 48)
+
+
+def test_the_desk_needs_no_gpu_and_no_weights(acme: ControlPlane) -> None:
+    desk = of(acme, "Desk")
+    assert (desk["gpus"], desk["volumes"], desk["secrets"]) == ([], {}, ["acme-gpu", None])
+    assert (desk["min_containers"], desk["max_containers"], desk["max_inputs"]) == (0, 1, 100)
+    assert sorted(desk["methods"]) == ["models", "usage"]
 
 
 def test_only_a_pull_may_write_and_sees_the_hubs_token(acme: ControlPlane) -> None:

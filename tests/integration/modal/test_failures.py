@@ -36,7 +36,7 @@ async def test_a_direct_call_is_refused_with_typed_errors(cloud: Cloud) -> None:
         with pytest.raises(NotFound, match="does not exist"):
             await penstock.chat.completions.create(model="another", messages=STORY)
         with pytest.raises(NotAvailable):
-            await penstock.models.list()
+            await penstock.chat.completions.create(model="demo", messages=STORY, idempotency_key="once")
     assert (wrong.value.status, wrong.value.param) == (400, "temperature")
     async with cloud.direct(api_key=keys.mint().reveal()) as stranger:
         with pytest.raises(Unauthenticated):

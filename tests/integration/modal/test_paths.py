@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from penstock.admission import request_id_of
-from penstock.client import AsyncPenstock, Penstock
+from penstock.client import AsyncPenstock, BadRequest, NotFound, Penstock
 from tests.integration.modal.cloud import APP, KEY, Cloud, booked
 
 pytestmark = pytest.mark.anyio
@@ -118,6 +118,25 @@ async def test_without_a_key_the_deployments_own_pays(cloud: Cloud) -> None:
         answer = await penstock.chat.completions.create(model="demo", messages=QUESTION, max_tokens=4)
     record = await booked("req_" + answer.id.removeprefix("chatcmpl-"))
     assert record.key_id == KEY.id
+
+
+async def test_models_and_usage_are_told_directly_as_over_https(cloud: Cloud) -> None:
+    async with cloud.edge() as client, cloud.direct() as penstock:
+        https = await client.models.list()
+        direct = await penstock.models.list()
+        one = await penstock.models.retrieve("demo")
+        before = await penstock.usage.list(group_by=["model"])
+        answer = await penstock.chat.completions.create(model="demo", messages=QUESTION, max_tokens=4)
+        await booked("req_" + answer.id.removeprefix("chatcmpl-"))
+        after = await penstock.usage.list(group_by=["model"])
+        with pytest.raises(BadRequest) as wrong:
+            await penstock.usage.list(since="yesterday")
+        with pytest.raises(NotFound):
+            await penstock.models.retrieve("missing")
+    assert [each.id for each in direct.data] == [each.id for each in https.data]
+    assert one.id == direct.data[0].id
+    assert after.total_requests == before.total_requests + 1
+    assert wrong.value.param == "since"
 
 
 def test_a_call_has_one_name_however_often_it_is_delivered() -> None:

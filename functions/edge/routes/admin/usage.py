@@ -5,10 +5,11 @@ from starlette.responses import Response
 from functions.edge.exchange import Exchange
 from functions.edge.query import read_query
 from functions.edge.routes.admin.resource import admin_route
-from functions.edge.routes.usage import csv_answer, report_of
+from functions.edge.routes.usage import csv_answer
 from penstock.administration import found_account, found_key
 from penstock.clock import day_of, now_ms
 from penstock.schemas.report import AdminUsageQuery, AdminUsageReport
+from penstock.statement import report_of
 
 
 async def _usage(exchange: Exchange) -> Response:
