@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.admission import Demand, NoPrice, admit, bound_of, new_request_id
+from penstock.admission import Demand, NoPrice, admit, bound_of, new_request_id, request_id_of
 from penstock.ledger import Account, Caller, Key, Lease, Reserved, Usage
 from penstock.ledger.records import MOST
 from penstock.models import TEXT_TOKENS, ServedModel
@@ -199,3 +199,19 @@ def test_request_ids_are_ours_and_new() -> None:
     ids = {new_request_id() for _ in range(1_000)}
     assert len(ids) == 1_000
     assert all(re.fullmatch("req_[0-9A-Za-z]{16}", request_id) for request_id in ids)
+
+
+def test_a_calls_name_is_always_the_same_request_and_another_names_another() -> None:
+    names = [f"in-{number}/{letter}" for number in range(1_000) for letter in ("", "a", "/", "é", "\0")]
+    ids = [request_id_of(name) for name in names]
+    assert ids == [request_id_of(name) for name in names]
+    assert len(set(ids)) == len(names)
+    assert all(re.fullmatch("req_[0-9A-Za-z]{16}", request_id) for request_id in ids)
+    assert {letter for request_id in ids for letter in request_id.removeprefix("req_")} == set(
+        "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+    )
+
+
+def test_a_request_id_is_the_same_in_every_version() -> None:
+    """What was delivered before a deployment may be delivered again after it."""
+    assert request_id_of("in-1") == "req_HHibYDqmqT1PmlKS"
