@@ -32,7 +32,9 @@ class ScriptedModal:
     def from_name(self, app: str, name: str, *, environment_name: str | None) -> Any:
         """As `modal.Cls.from_name`."""
         self.found.append((app, name, environment_name))
-        return lambda: SimpleNamespace(generate=SimpleNamespace(remote_gen=SimpleNamespace(aio=self._call)))
+        generate = SimpleNamespace(remote_gen=SimpleNamespace(aio=self._call))
+        asked = SimpleNamespace(remote=SimpleNamespace(aio=self._ask))
+        return lambda: SimpleNamespace(generate=generate, models=asked, usage=asked)
 
     def from_id(self, call: str) -> Any:
         """As `modal.FunctionCall.from_id`."""
@@ -42,6 +44,16 @@ class ScriptedModal:
             self._told.get(call, lambda: None)()
 
         return SimpleNamespace(cancel=SimpleNamespace(aio=cancel))
+
+    async def _ask(self, asked: object, *, api_key: str | None) -> object:
+        """As a method that is no generator: one step of its script."""
+        self.requests.append({"asked": asked, "api_key": api_key})
+        (step,) = self.scripts[len(self.requests) - 1]
+        if isinstance(step, BaseException):
+            raise step
+        if isinstance(step, asyncio.Event):
+            await step.wait()
+        return step
 
     async def _call(self, request: dict[str, Any], *, api_key: str | None) -> AsyncIterator[object]:
         self.requests.append({**request, "api_key": api_key})

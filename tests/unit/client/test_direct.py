@@ -333,6 +333,23 @@ async def test_a_cancellation_that_modal_does_not_take_changes_nothing(
     assert scripted.closed == 1
 
 
+async def test_models_and_usage_are_asked_at_the_desk(scripted: ScriptedModal) -> None:
+    model = {"id": "org/Name", "object": "model", "created": 1, "owned_by": "me"}
+    scripted.play(({"object": "list", "data": [model]},), (model,), (Internal("Ours."),), (asyncio.Event(),))
+    client = AsyncPenstock.direct(
+        "penstock", "demo", api_key="ps_key", environment="staging", timeout=0.01, max_retries=0
+    )
+    assert [each.id for each in (await client.models.list()).data] == ["org/Name"]
+    assert (await client.models.retrieve("org/Näme?")).id == "org/Name"
+    with pytest.raises(ServerError, match="Ours"):
+        await client.usage.list(of="account")
+    with pytest.raises(TimedOut):
+        await client.usage.list()
+    assert ("penstock", "Desk", "staging") in scripted.found
+    assert [each["asked"] for each in scripted.requests] == [None, "org/Näme?", {"of": "account"}, {}]
+    assert {each["api_key"] for each in scripted.requests} == {"ps_key"}
+
+
 async def test_what_is_the_edges_alone_is_refused(scripted: ScriptedModal) -> None:
     penstock = AsyncPenstock.direct("penstock", "demo")
     with pytest.raises(NotAvailable, match="Idempotency-Key is not available"):
