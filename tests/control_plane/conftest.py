@@ -2,10 +2,10 @@
 
 import pytest
 
-from tests.control_plane.fixtures import modal_client, plane, pytest_runtest_makereport
+from tests.control_plane.fixtures import linux, modal_client, plane, pytest_runtest_makereport
 from tests.control_plane.running import ControlPlane
 
-__all__ = ["modal_client", "plane", "pytest_runtest_makereport", "sample"]
+__all__ = ["linux", "modal_client", "plane", "pytest_runtest_makereport", "sample"]
 
 SAMPLE = "tests/control_plane/sample_app.py"
 

@@ -1,5 +1,6 @@
 """A control plane for a test, and a client of it. To be imported by the conftest.py of the tests that use them."""
 
+import sys
 from collections.abc import Generator, Iterator
 
 import modal
@@ -7,11 +8,18 @@ import pytest
 
 from tests.control_plane.running import ControlPlane, control_plane
 
-__all__ = ["modal_client", "plane", "pytest_runtest_makereport"]
+__all__ = ["linux", "modal_client", "plane", "pytest_runtest_makereport"]
+
+
+@pytest.fixture(scope="session")
+def linux() -> None:
+    """Where there is none, there are no containers either: the test is skipped."""
+    if sys.platform != "linux":
+        pytest.skip("no Linux")
 
 
 @pytest.fixture(scope="module")
-def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+def plane(linux: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     """One control plane for all tests of a module. Their last one fails where it was asked what it does not know."""
     with control_plane(tmp_path_factory.mktemp("modal")) as plane:
         yield plane

@@ -11,6 +11,8 @@ import pytest
 
 from tests.control_plane.running import REPOSITORY, control_plane
 
+pytestmark = pytest.mark.usefixtures("linux")
+
 HOLDER = """
 import sys, time
 from pathlib import Path

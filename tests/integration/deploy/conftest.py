@@ -9,12 +9,12 @@ from urllib.parse import urlsplit
 import pytest
 
 from penstock.weights import folder_of
-from tests.control_plane.fixtures import pytest_runtest_makereport
+from tests.control_plane.fixtures import linux, pytest_runtest_makereport
 from tests.control_plane.running import ControlPlane, control_plane
 from tests.hub import COMMIT, REPOSITORY, Hub, serving
 from tests.integration.cli.command import Result, penstock
 
-__all__ = ["pytest_runtest_makereport"]
+__all__ = ["linux", "pytest_runtest_makereport"]
 
 FILES = {"config.json": b"{}", "model.safetensors": b"weights" * 50_000, "tokenizer.json": b"{}"}
 TABLE = f"""
@@ -75,7 +75,7 @@ def hub() -> Iterator[Hub]:
 
 
 @pytest.fixture(scope="module")
-def workspace(tmp_path_factory: pytest.TempPathFactory, hub: Hub) -> Iterator[Workspace]:
+def workspace(linux: None, tmp_path_factory: pytest.TempPathFactory, hub: Hub) -> Iterator[Workspace]:
     """One for all tests of a module."""
     home = tmp_path_factory.mktemp("operator")
     (home / "penstock.toml").write_text(TABLE)

@@ -50,7 +50,7 @@ LARGE = "acme_Large_1_0_"
 
 
 @pytest.fixture(scope="module")
-def acme(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+def acme(linux: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     """Where the two models are deployed. What starts of them finds no weights, and says so."""
     folder = tmp_path_factory.mktemp("acme")
     (folder / "penstock.toml").write_text(TABLE)
