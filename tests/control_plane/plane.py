@@ -77,7 +77,9 @@ class Plane:
 
     async def serve(self) -> str:
         """Serve gRPC on 127.0.0.1 at a free port; gives the URL that clients are configured with."""
-        listener = socket.create_server((LOOPBACK, 0))
+        # Named by its protocol, or asyncio would not set TCP_NODELAY: a call's first item came 40 ms late.
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        listener.bind((LOOPBACK, 0))
         await Server([Endpoint(self._shared, self.record)]).start(sock=listener)
         return "http://{}:{}".format(*listener.getsockname())
 
