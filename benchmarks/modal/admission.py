@@ -6,14 +6,15 @@ A direct call does the same in its container. Nothing is cached here, as nothing
 from pathlib import Path
 
 from benchmarks.failure import BenchmarkFailed
-from penstock import admission
+from penstock import admission, keys
 from penstock.admission import Demand
 from penstock.clock import SECOND, now_ms
-from penstock.ledger import Ledger, Reserved
+from penstock.ledger import Account, Key, Ledger, Limits, Reserved
 from penstock.models import ServedModel, read_models
 from penstock.ticket import Ticket, TicketKeys, hash_body
 
 CLAIM_WITHIN_S = 120  # a cold start, on a busy machine
+_ENOUGH = Limits(concurrent_requests=1_000)
 
 
 class Admission:
@@ -51,3 +52,12 @@ def served(table: Path, name: str) -> ServedModel:
     if model is None:
         raise BenchmarkFailed(f"no model {name!r} in {table}")
     return model
+
+
+async def enrol(ledger: Ledger, accounts: int) -> list[keys.ApiKey]:
+    """New accounts, with a key each."""
+    minted, now = [keys.mint() for _ in range(accounts)], now_ms()
+    for number, key in enumerate(minted):
+        await ledger.create_account(Account(f"bench-{number}", "Bench", now, limits=_ENOUGH))
+        await ledger.create_key(Key(key.id, f"bench-{number}", "Bench", key.digest(), now))
+    return minted

@@ -4,7 +4,7 @@ import asyncio
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import TypeVar
 import aiohttp
 
 from benchmarks.failure import BenchmarkFailed
-from benchmarks.modal.admission import Admission, served
+from benchmarks.modal.admission import Admission, enrol, served
 from benchmarks.modal.answers import PATIENCE, ask, at_once, cold, one_by_one
 from benchmarks.modal.servers import Deployed, own_process
 from benchmarks.modal.tables import cold_table, cpu_table, crowd_table, first_table, whole_table
@@ -21,11 +21,12 @@ from benchmarks.modal.ways import GATE, PROCESS, Http, Raw, Sdk, Way
 from benchmarks.report import Report, Table
 from penstock.ledger import open_ledger
 from tests.integration.gpu.stand import TICKET_KEYS
-from tests.integration.modal.cloud import KEY, LEDGER, Cloud, deployed
+from tests.integration.modal.cloud import LEDGER, Cloud, deployed
 from tests.servers.process import StartFailed
 
 T = TypeVar("T")
 MODEL = "demo"
+ACCOUNTS = 2  # either has half of the streams
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,29 +83,30 @@ async def compare(cloud: Cloud, plan: Plan, say: Callable[[str], None]) -> list[
 
 @asynccontextmanager
 async def _ways(cloud: Cloud) -> AsyncIterator[list[Way]]:
-    model, key = served(cloud.table, MODEL), KEY.reveal()
-    ledger = await open_ledger(LEDGER)
+    ledger, model = await open_ledger(LEDGER), served(cloud.table, MODEL)
     try:
-        admission = Admission(ledger, model, KEY.id, TICKET_KEYS)
-        gate, generator = Deployed(cloud, "Gate"), Deployed(cloud, "Generator")
+        keys = await enrol(ledger, ACCOUNTS)
+        revealed = [key.reveal() for key in keys]
+        gate, generator, url = Deployed(cloud, "Gate"), Deployed(cloud, "Generator"), cloud.gate(MODEL)
         proxy = dict(zip(("Modal-Key", "Modal-Secret"), cloud.plane.credentials, strict=True))
-        timeout = aiohttp.ClientTimeout(total=PATIENCE)
-        connector = aiohttp.TCPConnector(limit=0)
-        url = cloud.gate(MODEL)
-        with own_process(cloud, model) as process:
-            async with (
-                aiohttp.ClientSession(connector=connector, timeout=timeout) as http,
-                cloud.direct(MODEL) as penstock,
-            ):
-                asked = partial(Http, http=http, admission=admission)
-                yield [
-                    asked(PROCESS, server=process, url=lambda: process.url),
-                    asked(GATE, server=gate, url=lambda: url, headers=proxy),
-                    Sdk(generator, penstock),
-                    Raw(generator, cloud.generator(MODEL), key),
-                ]
+        async with AsyncExitStack() as stack:
+            process = stack.enter_context(own_process(cloud, model))
+            http = await stack.enter_async_context(_http())
+            sdk = [await stack.enter_async_context(cloud.direct(MODEL, api_key=key)) for key in revealed]
+            asked = partial(Http, http=http, admissions=[Admission(ledger, model, key.id, TICKET_KEYS) for key in keys])
+            yield [
+                asked(PROCESS, server=process, url=lambda: process.url),
+                asked(GATE, server=gate, url=lambda: url, headers=proxy),
+                Sdk(generator, sdk),
+                Raw(generator, cloud.generator(MODEL), revealed),
+            ]
     finally:
         await ledger.close()
+
+
+def _http() -> aiohttp.ClientSession:
+    connector = aiohttp.TCPConnector(limit=0)
+    return aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=PATIENCE))
 
 
 async def _by_turns(ways: list[Way], rounds: int, turn: Callable[[Way], Awaitable[T]]) -> dict[str, list[T]]:

@@ -1,11 +1,13 @@
 """The ways to the model: HTTP to its own process, HTTP to its Gate, the SDK without HTTP, and Modal's client alone.
 
 Each gives an answer as items: what came at once, of one read of a socket or of one item of Modal's. The first
-item of each has nothing, and says that the request was admitted.
+item of each has nothing, and says that the request was admitted. Several accounts pay, each in its turn: one alone
+may not fill the queue of a model.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from itertools import cycle
 from typing import Any, NamedTuple, Protocol
 
 import aiohttp
@@ -59,20 +61,20 @@ class Http:
         server: Server,
         url: Callable[[], str],
         http: aiohttp.ClientSession,
-        admission: Admission,
+        admissions: Sequence[Admission],
         headers: Mapping[str, str] = {},
     ) -> None:
         self.name = name
         self.server = server
         self._url = url
         self._http = http
-        self._admission = admission
+        self._admissions = cycle(admissions)
         self._headers = headers
 
     async def ask(self, request: Mapping[str, Any]) -> AsyncGenerator[Item]:
         """Admitted here."""
         body = orjson.dumps(request)
-        ticket = await self._admission.ticket(body, request["max_tokens"])
+        ticket = await next(self._admissions).ticket(body, request["max_tokens"])
         yield ADMITTED
         headers = {**self._headers, "Penstock-Ticket": ticket, "Content-Type": "application/json"}
         chat = f"{self._url()}/v1/chat/completions"
@@ -94,13 +96,13 @@ class Sdk:
     admits_itself = True
     gives_items = False
 
-    def __init__(self, server: Server, client: AsyncPenstock) -> None:
+    def __init__(self, server: Server, clients: Sequence[AsyncPenstock]) -> None:
         self.server = server
-        self._client = client
+        self._clients = cycle(clients)
 
     async def ask(self, request: Mapping[str, Any]) -> AsyncGenerator[Item]:
         """Admitted in the container."""
-        stream = await self._client.chat.completions.create(**request)
+        stream = await next(self._clients).chat.completions.create(**request)
         yield ADMITTED
         async for chunk in stream:
             text = any(choice.delta.content for choice in chunk.choices)
@@ -114,14 +116,14 @@ class Raw:
     admits_itself = True
     gives_items = True
 
-    def __init__(self, server: Server, generator: Any, api_key: str) -> None:
+    def __init__(self, server: Server, generator: Any, api_keys: Sequence[str]) -> None:
         self.server = server
         self._generator = generator
-        self._api_key = api_key
+        self._api_keys = cycle(api_keys)
 
     async def ask(self, request: Mapping[str, Any]) -> AsyncGenerator[Item]:
         """Admitted in the container."""
-        items = self._generator.generate.remote_gen.aio(dict(request), api_key=self._api_key)
+        items = self._generator.generate.remote_gen.aio(dict(request), api_key=next(self._api_keys))
         await anext(items)
         yield ADMITTED
         async for chunks in items:
