@@ -26,7 +26,7 @@ from tests.servers.process import StartFailed
 
 T = TypeVar("T")
 MODEL = "demo"
-ACCOUNTS = 2  # either has half of the streams
+ACCOUNTS = 16  # as many streams as may wait are then never refused (functions/gpu/engine/places.py)
 
 
 @dataclass(frozen=True, slots=True)
