@@ -49,8 +49,11 @@ class Placement(BaseModel):
 
     @property
     def max_waiting(self) -> int:
-        """Requests that may wait in a container beside those that run."""
-        return self.max_running
+        """Requests that may wait in a container beside those that run.
+
+        One account gets three quarters of the places, and more of them than run: it can fill an idle container at once.
+        """
+        return 2 * self.max_running
 
     @property
     def max_concurrency(self) -> int:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from functions.gpu.engine.places import Places
 from penstock.placement import Placement
 
 
@@ -29,11 +30,18 @@ def test_a_gpu_is_a_name_or_a_list_of_names(said: Any, gpus: tuple[str, ...]) ->
     assert Placement(gpu=said).gpu == gpus
 
 
-@pytest.mark.parametrize(("running", "target", "most"), [(1, 1, 2), (2, 1, 4), (4, 3, 8), (64, 48, 128)])
+@pytest.mark.parametrize(("running", "target", "most"), [(1, 1, 3), (2, 1, 6), (4, 3, 12), (64, 48, 192)])
 def test_another_container_starts_before_the_first_is_full(running: int, target: int, most: int) -> None:
     placement = Placement(max_running=running)
     assert (placement.target_concurrency, placement.max_concurrency) == (target, most)
     assert placement.max_running + placement.max_waiting == placement.max_concurrency
+
+
+@pytest.mark.parametrize("running", [1, 2, 3, 64, 512])
+def test_one_account_can_fill_an_idle_container_at_once(running: int) -> None:
+    places = Places(Placement(max_running=running).max_waiting)
+    for _ in range(running):
+        places.take("acme")
 
 
 @pytest.mark.parametrize(

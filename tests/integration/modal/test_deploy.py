@@ -135,14 +135,14 @@ def test_a_gate_is_open_to_tickets_alone_and_takes_what_its_engine_can(acme: Con
         "proxy_regions": ["eu-west"],
         "h2_enabled": False,
     }
-    assert (gate["max_inputs"], gate["target_inputs"]) == (200, 75)
+    assert (gate["max_inputs"], gate["target_inputs"]) == (300, 75)
     assert (gate["min_containers"], gate["buffer_containers"]) == (1, 1)
 
 
 def test_calls_run_together_and_start_from_zero(acme: ControlPlane) -> None:
     for kind, timeout in (("Generator_small", 3_600), ("Worker_small", 86_400)):
         called = of(acme, kind)
-        assert (called["max_inputs"], called["target_inputs"]) == (200, 75)
+        assert (called["max_inputs"], called["target_inputs"]) == (300, 75)
         assert (called["min_containers"], called["buffer_containers"]) == (0, 0)
         assert called["timeout_s"] == timeout
     assert sorted(of(acme, "Generator_small")["methods"]) == ["complete", "embed", "generate"]
@@ -153,7 +153,7 @@ def test_the_other_model_is_placed_as_its_own_table_says(acme: ControlPlane) -> 
     gate = of(acme, f"Gate_{LARGE}")
     assert gate["gpus"] == ["H100!:2"]
     assert gate["enable_memory_snapshot"] is False
-    assert (gate["max_containers"], gate["max_inputs"], gate["target_inputs"]) == (2, 128, 48)
+    assert (gate["max_containers"], gate["max_inputs"], gate["target_inputs"]) == (2, 192, 48)
 
 
 def test_the_desk_needs_no_gpu_and_no_weights(acme: ControlPlane) -> None:
