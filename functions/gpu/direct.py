@@ -31,7 +31,9 @@ from penstock.models import ModelTable
 from penstock.refusals import ledger_unavailable, no_price, refusal
 from penstock.ticket import Ticket, TicketKeys, hash_body
 
-GATHER_S = 0.05  # of tokens, between two items of a stream: an item costs the platform over a millisecond
+# Seconds of tokens that an item of a stream gathers, at first, and at most: an item costs the platform over a
+# millisecond, whatever is in it.
+GATHER_S, GATHER_MOST_S = 0.05, 0.2
 MAX_EVENT = 64 << 20  # bytes; as much as an answer may have
 MAX_ANSWER = 64 << 20  # bytes
 
@@ -71,11 +73,12 @@ class Direct:
             yield request_id
             await _require_good(passage)
             if streams:
-                decoder = SseDecoder(max_event=MAX_EVENT)
+                decoder, gather_s = SseDecoder(max_event=MAX_EVENT), GATHER_S
                 while (part := await passage.read()) is not None:
                     if chunks := _chunks(decoder, part):
                         yield chunks
-                        await passage.rest(GATHER_S)
+                        await passage.rest(gather_s)
+                        gather_s = min(2 * gather_s, GATHER_MOST_S)
             else:
                 yield [orjson.loads(await passage.body(MAX_ANSWER))]
             yield []  # the end: Modal's client does not tell a stream that broke off from one that is whole
