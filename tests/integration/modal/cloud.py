@@ -26,6 +26,7 @@ from functions.edge.app import create_app
 from penstock import keys
 from penstock.client import AsyncPenstock
 from penstock.deployment import class_name
+from penstock.keys import ApiKey
 from penstock.ledger import Account, Key, Ledger, UsageRecord, create_ledger, open_ledger
 from penstock.ledger.records import Limits
 from penstock.settings import EdgeSettings
@@ -147,6 +148,13 @@ async def booked(request_id: str) -> UsageRecord:
         return record
 
     return await on_ledger(look)
+
+
+async def fresh_key() -> ApiKey:
+    """A key of its own, for a test that reads what it used: leases of others may end meanwhile."""
+    key = keys.mint()
+    await on_ledger(lambda ledger: ledger.create_key(Key(key.id, "acme", "fresh", key.digest(), 1)))
+    return key
 
 
 async def findings() -> tuple[Any, ...]:

@@ -6,7 +6,7 @@ import pytest
 
 from penstock.admission import request_id_of
 from penstock.client import AsyncPenstock, BadRequest, NotFound, Penstock
-from tests.integration.modal.cloud import APP, KEY, Cloud, booked
+from tests.integration.modal.cloud import APP, KEY, Cloud, booked, fresh_key
 
 pytestmark = pytest.mark.anyio
 
@@ -121,7 +121,8 @@ async def test_without_a_key_the_deployments_own_pays(cloud: Cloud) -> None:
 
 
 async def test_models_and_usage_are_told_directly_as_over_https(cloud: Cloud) -> None:
-    async with cloud.edge() as client, cloud.direct() as penstock:
+    key = await fresh_key()
+    async with cloud.edge() as client, cloud.direct(api_key=key.reveal()) as penstock:
         https = await client.models.list()
         direct = await penstock.models.list()
         one = await penstock.models.retrieve("demo")

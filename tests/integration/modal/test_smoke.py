@@ -9,14 +9,15 @@ from pathlib import Path
 import pytest
 
 from penstock import keys
-from tests.integration.modal.cloud import KEY, ROOT, TABLE, Cloud, findings
+from tests.integration.modal.cloud import ROOT, TABLE, Cloud, findings, fresh_key
 
 pytestmark = pytest.mark.anyio
 
 
 async def smoke(cloud: Cloud, table: Path, **variables: str) -> tuple[int, str]:
     """How `pytest tests/smoke` ended, and what it wrote; with a key that is good where nothing else is said."""
-    given = {"PENSTOCK_CONFIG": str(table), "PENSTOCK_SMOKE_KEY": KEY.reveal(), "CI": "true"}
+    key = await fresh_key()
+    given = {"PENSTOCK_CONFIG": str(table), "PENSTOCK_SMOKE_KEY": key.reveal(), "CI": "true"}
     process = await asyncio.create_subprocess_exec(
         str(Path(sys.executable).with_name("pytest")),
         *("tests/smoke", "-p", "no:cacheprovider", "-q"),
