@@ -8,6 +8,7 @@ ledger exists. Two things are the edge's alone: `Idempotency-Key`, and limits on
 here already holds the platform's own token).
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -108,18 +109,19 @@ class Direct:
     async def _admitted(
         self, service: Service, request: Mapping[str, Any], api_key: str | None, call: str
     ) -> tuple[Lease, bytes]:
-        ledger, now = service.ledger, now_ms()
-        caller = await caller_of(ledger, api_key, service.settings.service_key_id)
+        ledger, now, request_id = service.ledger, now_ms(), request_id_of(call)
+        caller, switch, record = await asyncio.gather(  # three looks in the time of one
+            caller_of(ledger, api_key, service.settings.service_key_id), ledger.switch(), ledger.record(request_id)
+        )
         intake = _intake(request)
         require_entitled(caller, now)
         require_route(caller, intake.group)
-        require_switched_on(await ledger.switch())
+        require_switched_on(switch)
         body = _body({"model": service.model.name, **request}, service.settings.max_body_bytes)
         asked = intake.read(body)
         model = model_of(asked, ModelTable([service.model]))
         intake.require(asked, model, caller)
-        request_id = request_id_of(call)
-        if await ledger.record(request_id) is not None:
+        if record is not None:
             raise _interrupted()
         try:
             outcome = await admission.admit(
