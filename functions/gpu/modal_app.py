@@ -84,7 +84,6 @@ def environment(model: ServedModel) -> dict[str, str | None]:
         "PENSTOCK_OFFLINE": "1",
         "PENSTOCK_MAX_RUNNING": str(placement.max_running),
         "PENSTOCK_MAX_WAITING": str(placement.max_waiting),
-        "PENSTOCK_STEP_TOKENS": str(max(512, placement.max_running)),
         "HF_HUB_OFFLINE": "1",
     }
 
@@ -219,7 +218,10 @@ class Worker(Called):
 
 def _input_id() -> str:
     """What Modal calls this input, however often it is delivered."""
-    return modal.current_input_id() or ""
+    name = modal.current_input_id()
+    if name is None:
+        raise RuntimeError("there is no input: this runs in a call alone")  # one name for all would be paid once
+    return name
 
 
 # ## A class per model and kind
