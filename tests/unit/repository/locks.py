@@ -14,9 +14,11 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[3]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
-EXTRAS = {"edge": ["edge"], "gpu": ["gpu"], "dev": ["edge", "gpu", "local", "dev"]}
+EXTRAS = {"gpu": ["gpu"], "dev": ["edge", "gpu", "local", "dev"]}
 """The locks that hold extras, and which."""
-LOCKS = [*EXTRAS, "servers"]
+FUNCTIONS = ["edge", "batch"]
+"""The locks of what runs on Lambda: each holds the group of its name."""
+LOCKS = [*EXTRAS, *FUNCTIONS, "servers"]
 """Every lock. The last one is for what tests start, in an environment of its own."""
 
 
@@ -66,6 +68,11 @@ def _entry(line: str) -> Entry:
 def group(name: str) -> list[Requirement]:
     """What pyproject.toml asks for in a group of its own."""
     return [Requirement(line) for line in PROJECT["dependency-groups"][name]]
+
+
+def asked(lock: str) -> list[Requirement]:
+    """What pyproject.toml asks for in a lock."""
+    return wanted(EXTRAS[lock]) if lock in EXTRAS else group(lock)
 
 
 def wanted(extras: Iterable[str]) -> list[Requirement]:

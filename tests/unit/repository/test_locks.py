@@ -10,7 +10,19 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tests.unit.repository.locks import EXTRAS, LOCKS, PROJECT, ROOT, closure, entries, group, lock_text, wanted
+from tests.unit.repository.locks import (
+    EXTRAS,
+    FUNCTIONS,
+    LOCKS,
+    PROJECT,
+    ROOT,
+    asked,
+    closure,
+    entries,
+    group,
+    lock_text,
+    wanted,
+)
 
 every_lock = pytest.mark.parametrize("lock", LOCKS)
 
@@ -29,7 +41,7 @@ def test_every_entry_is_pinned_and_hashed(lock: str) -> None:
 @every_lock
 def test_a_lock_names_no_host_and_no_path(lock: str) -> None:
     text = re.sub(
-        r"-[rc] (pyproject\.toml|infra/locks/dev\.txt)|penstock \(pyproject\.toml:servers\)", "", lock_text(lock)
+        r"-[rc] (pyproject\.toml|infra/locks/dev\.txt)|penstock \(pyproject\.toml:[a-z]+\)", "", lock_text(lock)
     )
     assert "://" not in text
     assert not re.search(r"^\s*(-|[./])(?!-hash=)", text, re.MULTILINE), "an option or a path"
@@ -48,11 +60,11 @@ def test_no_package_is_locked_twice_for_one_machine(lock: str) -> None:
     assert [name for name, count in counted.items() if count > 1] == []
 
 
-@pytest.mark.parametrize("lock", EXTRAS)
-def test_a_lock_holds_all_that_its_extras_need(lock: str) -> None:
+@pytest.mark.parametrize("lock", [*EXTRAS, *FUNCTIONS])
+def test_a_lock_holds_all_that_is_asked_for(lock: str) -> None:
     """What `pip install --require-hashes` would otherwise find out on the machine it is deployed to."""
     locked = {entry.name: entry.version for entry in entries(lock) if entry.applies}
-    for requirement in closure(wanted(EXTRAS[lock])):
+    for requirement in closure(asked(lock)):
         name = canonicalize_name(requirement.name)
         if name in ("penstock", "torch"):
             continue
@@ -62,7 +74,7 @@ def test_a_lock_holds_all_that_its_extras_need(lock: str) -> None:
         )
 
 
-@pytest.mark.parametrize("lock", [lock for lock in EXTRAS if lock != "dev"])
+@pytest.mark.parametrize("lock", ["gpu", *FUNCTIONS])
 def test_what_is_deployed_has_the_versions_that_are_tested(lock: str) -> None:
     tested = {(entry.name, entry.version) for entry in entries("dev")}
     assert {(entry.name, entry.version) for entry in entries(lock)} <= tested

@@ -1,0 +1,34 @@
+"""What there is to package: each deployable's entries, its lock, and what else goes into its zip.
+
+The edge's zip is that of two functions, which differ in their handler alone. No zip holds weights, the command line,
+the client or the ledger of SQLite.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Deployable:
+    """One zip: `build/<name>.zip`."""
+
+    name: str
+    lock: str
+    """infra/locks/<lock>.txt"""
+    entries: tuple[str, ...]
+    """The modules that are started; what they import comes along."""
+    files: tuple[str, ...] = ()
+    """Further files, by their path in the checkout and in the zip. A script among them stays one."""
+    services: tuple[str, ...] = ("dynamodb", "ssm")
+    """Those of AWS for which clients are made."""
+    without: tuple[str, ...] = ("penstock.ledger.sqlite",)
+    """Modules that are imported on a laptop only."""
+
+
+EDGE = Deployable(
+    "edge",
+    lock="edge",
+    entries=("functions.edge.handler",),
+    files=("penstock.toml",),
+)
+BATCH = Deployable("batch", lock="batch", entries=("functions.batch.schedule",))
+DEPLOYABLES = (EDGE, BATCH)
