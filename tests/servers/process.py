@@ -32,14 +32,16 @@ def serving(
     health: str,
     environment: Mapping[str, str],
     start_s: float = START_S,
+    on: socket.socket | None = None,
 ) -> Iterator[str]:
     """Run a server; the context's value is its URL.
 
     `command` gives the command line for the descriptor of the listening socket. Standard output and standard
     error go to the file `output`. `health` is a path which the server answers with 200 once it serves. Of this
-    process's environment it gets PATH alone.
+    process's environment it gets PATH alone. It serves `on` a socket of `listening()`, where its URL has to be known
+    before it starts, and takes that over.
     """
-    with _listening() as listener, output.open("wb") as log:
+    with on or listening() as listener, output.open("wb") as log:
         tether, held = os.pipe()
         listen = listener.fileno()
         wrapper = [sys.executable, "-P", str(TETHERED), "--tether", str(tether), "--listen", str(listen)]
@@ -53,7 +55,7 @@ def serving(
             start_new_session=True,
         )
         os.close(tether)
-        url = "http://{}:{}".format(*listener.getsockname())
+        url = url_of(listener)
         listener.close()  # the server's alone now: were it to die, connecting would fail and not hang
         try:
             _wait(url + health, process, output, start_s)
@@ -63,10 +65,16 @@ def serving(
             _end(process)
 
 
-def _listening() -> socket.socket:
+def listening() -> socket.socket:
+    """A socket bound to a free port, which is nobody else's as long as it is open."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     return listener
+
+
+def url_of(listener: socket.socket) -> str:
+    """Where a server on the socket is reached."""
+    return "http://{}:{}".format(*listener.getsockname())
 
 
 def _wait(url: str, process: subprocess.Popen[bytes], output: Path, start_s: float) -> None:
