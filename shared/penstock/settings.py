@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from penstock.gpu_urls import GpuUrls
 from penstock.ledger import check_url
 from penstock.models import ConfigError
+from penstock.origins import parse_origins
 from penstock.ticket import TicketKeys
 
 
@@ -32,22 +33,32 @@ def _header(text: SecretStr) -> SecretStr:
     return text
 
 
+def _origins(text: str) -> str:
+    parse_origins(text)
+    return text
+
+
 GpuUrl = Annotated[str, AfterValidator(_gpu_urls)]
 
 
-class Settings(BaseSettings):
-    """What the edge and the GPU process share."""
+class LedgerSettings(BaseSettings):
+    """What every process has, and all that the reconciler needs."""
 
     model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(env_prefix="PENSTOCK_", frozen=True)
 
     ledger_url: Annotated[str, AfterValidator(check_url)] = Field(
         description="Where the ledger is: sqlite:///PATH or dynamodb://TABLE."
     )
+    log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+
+
+class Settings(LedgerSettings):
+    """What the edge and the GPU process share."""
+
     ticket_keys: Annotated[SecretStr, AfterValidator(_ticket_keys)] = Field(
         description="Ticket signing keys, id:base64 separated by commas; the first signs."
     )
     config: Path = Field(default=Path("penstock.toml"), description="The table of served models.")
-    log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
     max_body_bytes: int = Field(default=4 << 20, ge=1 << 10, le=64 << 20)
     # From the request to the first word of the GPU: a cold start and a place in its queue.
     startup_budget_s: int = Field(default=300, ge=5, le=900)
@@ -71,12 +82,26 @@ class EdgeSettings(Settings):
     caller_cache_s: float = Field(default=5.0, ge=0, le=60)
     # How long an answer is kept for its Idempotency-Key.
     idempotency_retention_s: int = Field(default=86_400, ge=60, le=604_800)
+    # What is done where a request's Penstock-Delivery says nothing.
+    delivery: Literal["relay", "direct"] = "relay"
+    # Whose pages may call from a browser: origins separated by commas, or *; unset, nobody's.
+    cors_origins: Annotated[str, AfterValidator(_origins)] = ""
 
     @model_validator(mode="after")
     def _whole_credentials(self) -> Self:
         if (self.gpu_key is None) != (self.gpu_secret is None):
             raise ValueError("PENSTOCK_GPU_KEY and PENSTOCK_GPU_SECRET must be set both, or neither")
         return self
+
+    @model_validator(mode="after")
+    def _somewhere_to_send_to(self) -> Self:
+        if self.delivery == "direct" and self.gpu_public_url is None:
+            raise ValueError("PENSTOCK_DELIVERY=direct needs PENSTOCK_GPU_PUBLIC_URL")
+        return self
+
+    def origins(self) -> list[str]:
+        """Those whose pages may call."""
+        return parse_origins(self.cors_origins)
 
     def proxy_headers(self) -> dict[str, str]:
         """What the proxy before the GPU process asks for, in clear; nothing where there is none."""
@@ -142,7 +167,7 @@ class GpuSettings(DirectSettings):
         return self
 
 
-S = TypeVar("S", bound=Settings)
+S = TypeVar("S", bound=LedgerSettings)
 
 
 def read_settings(kind: type[S]) -> S:
