@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 from functions.edge.boundary import Boundary, error_response
+from functions.edge.cors import cross_origin
 from functions.edge.edge import Edge
 from functions.edge.exchange import Exchange, Route
 from functions.edge.openapi import describe
@@ -68,7 +69,7 @@ def create_app(settings: EdgeSettings | None = None) -> FastAPI:
     for route in ROUTES:
         check(route)
         app.add_api_route(route.path, _endpoint(edge, route), methods=[route.method], **describe(route))
-    app.add_middleware(Boundary)
+    app.add_middleware(Boundary, layer=cross_origin(settings.origins()))
     return app
 
 
@@ -81,7 +82,7 @@ async def _lifespan(edge: Edge, _: FastAPI) -> AsyncIterator[None]:
 def _endpoint(edge: Edge, route: Route) -> Callable[[Request], Coroutine[Any, Any, Response]]:
     async def endpoint(request: Request) -> Response:
         passage = request.scope["penstock"]
-        exchange = Exchange(edge, request, route, passage["request_id"], passage["facts"])
+        exchange = Exchange(edge, request, route, **passage)
         return await follow(route, exchange)
 
     return endpoint

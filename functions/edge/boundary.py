@@ -1,4 +1,5 @@
-"""The outermost layer: a request's id, its one log line, and the last resort for what nobody caught.
+"""The outermost layer: a request's id and trace, its one log line, the headers of every answer, and the last resort
+for what nobody caught or what took too long.
 
 The id is ours and new for every request: `x-request-id` on every answer. A caller's own id, sent as
 `x-request-id` or OpenAI's `X-Client-Request-Id`, comes back as `x-client-request-id` and is logged, and
@@ -8,6 +9,7 @@ is never a key of anything.
 import asyncio
 import re
 import time
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -17,8 +19,13 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from functions.edge.deadline import deadline_of
+from functions.edge.events import is_over
+from functions.edge.security_headers import secure
 from penstock.admission import new_request_id
-from penstock.errors import ApiError, Internal, Unavailable
+from penstock.errors import ApiError, DeadlineExceeded, Internal, Unavailable
+from penstock.schemas.completion import error_event
+from penstock.trace import read_trace
 
 _WELL_FORMED = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 CLIENT_GONE = 499  # nginx's status for a request whose client left; it is only logged
@@ -32,8 +39,11 @@ def error_response(error: ApiError) -> Response:
     return Response(body, error.status, headers=error.headers, media_type="application/json")
 
 
-def stopping() -> Unavailable:
-    """The refusal of an edge that is stopping."""
+def interruption(scope: Scope) -> ApiError:
+    """Why a request was cancelled: its deadline has passed, or else the edge is stopping."""
+    deadline = scope["penstock"]["deadline"]
+    if deadline is not None and deadline.passed:
+        return DeadlineExceeded("The answer took longer than this deployment may take for one.")
     return Unavailable("The edge is stopping.", code="edge_stopping")
 
 
@@ -41,11 +51,17 @@ class BrokenOff(Exception):
     """An answer was begun and cannot be ended. The server that runs the app closes the connection."""
 
 
-class Boundary:
-    """ASGI middleware around everything else."""
+def unchanged(app: ASGIApp) -> ASGIApp:
+    """No layer at all."""
+    return app
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+
+class Boundary:
+    """ASGI middleware around everything else; `layer` is put around whatever answers, our own errors included."""
+
+    def __init__(self, app: ASGIApp, layer: Callable[[ASGIApp], ASGIApp] = unchanged) -> None:
+        self._app = layer(app)
+        self._layer = layer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; of what is raised below only that it was gets past here, as BrokenOff."""
@@ -54,19 +70,38 @@ class Boundary:
             return
         passage = _Passage(scope, send)
         try:
-            await self._app(scope, receive, passage.send)
+            await self._lead(scope, receive, passage)
         except ClientDisconnect:
             passage.facts["status"] = CLIENT_GONE
         except asyncio.CancelledError:
             # The process is stopping, and this request with it. A stream has said so itself.
-            if not passage.cut_short():
-                await error_response(stopping())(scope, receive, passage.send)
+            if not passage.cut_short("edge_stopping"):
+                await self._tell(interruption(scope), scope, receive, passage)
         except Exception as error:
             if passage.crashed(error):
                 raise BrokenOff from None
-            await error_response(Internal("Something went wrong on our side."))(scope, receive, passage.send)
+            await self._tell(Internal("Something went wrong on our side."), scope, receive, passage)
         finally:
             passage.log()
+
+    async def _lead(self, scope: Scope, receive: Receive, passage: "_Passage") -> None:
+        """Run the app, until its deadline where it has one."""
+        deadline = scope["penstock"]["deadline"]
+        if deadline is None:
+            await self._app(scope, receive, passage.take)
+            return
+        if await deadline.hold(self._app(scope, receive, passage.take)):
+            return
+        passage.abandoned = True
+        if passage.ended:
+            return
+        if not passage.cut_short("deadline_exceeded"):
+            await self._tell(interruption(scope), scope, receive, passage)
+        elif not await passage.end_stream(interruption(scope)):
+            raise BrokenOff
+
+    async def _tell(self, error: ApiError, scope: Scope, receive: Receive, passage: "_Passage") -> None:
+        await self._layer(error_response(error))(scope, receive, passage.send)
 
 
 class _Passage:
@@ -77,24 +112,55 @@ class _Passage:
         self._begun = time.monotonic()
         self.request_id = new_request_id()
         self.facts: dict[str, Any] = {"method": scope["method"], "status": None}
+        self.abandoned = False  # what the app still sends comes too late
+        self.ended = False
+        self._streams = False
+        self._latest = b""  # of the body
         self._scope = scope
-        self._client_id = _client_id(Headers(scope=scope))
-        scope["penstock"] = {"request_id": self.request_id, "facts": self.facts}
+        headers = Headers(scope=scope)
+        self._client_id = _client_id(headers)
+        trace = read_trace(headers.getlist)
+        if trace.id is not None:
+            self.facts.update(trace_id=trace.id)
+        scope["penstock"] = {
+            "request_id": self.request_id,
+            "facts": self.facts,
+            "trace": trace,
+            "deadline": deadline_of(scope),
+        }
+
+    async def take(self, message: Message) -> None:
+        """What the app sends."""
+        if not self.abandoned:
+            await self.send(message)
 
     async def send(self, message: Message) -> None:
-        """Pass a message on, with the ids on the response's headers."""
+        """Pass a message on, with the ids and what browsers need to know on the response's headers."""
         if message["type"] == "http.response.start":
             self.facts["status"] = message["status"]
             headers = MutableHeaders(scope=message)
+            self._streams = headers.get("content-type", "").startswith("text/event-stream")
             headers["x-request-id"] = self.request_id
             if self._client_id is not None:
                 headers["x-client-request-id"] = self._client_id
+            secure(headers, self._scope.get("scheme", "http"))
+        else:
+            self._latest = message.get("body", b"") or self._latest
+            self.ended = not message.get("more_body", False)
         await self._send(message)
 
-    def cut_short(self) -> bool:
-        """Note that the request was cancelled; whether an answer was begun."""
+    async def end_stream(self, error: ApiError) -> bool:
+        """End a stream that the app has left open, with the error unless it is over; whether it was one."""
+        if self._streams and not is_over(self._latest):
+            await self.send({"type": "http.response.body", "body": error_event(error.envelope()), "more_body": True})
+        if self._streams:
+            await self.send({"type": "http.response.body", "body": b"", "more_body": False})
+        return self._streams
+
+    def cut_short(self, code: str) -> bool:
+        """Note why the request was cancelled; whether an answer was begun."""
         begun = self.facts["status"] is not None
-        self.facts.update(error="edge_stopping")
+        self.facts.update(error=code)
         return begun
 
     def crashed(self, error: Exception) -> bool:

@@ -25,15 +25,20 @@ def ends_with_error(events: bytes) -> bool:
     return events.removesuffix(_END).rpartition(_END)[2].startswith(_ERROR)
 
 
+def is_over(events: bytes) -> bool:
+    """Whether some whole events are the last of a stream."""
+    return events.removesuffix(_END).rpartition(_END)[2].startswith(_LAST)
+
+
 async def whole_events(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
     """One or several whole events at a time. Raises UpstreamFailed for one without end, or a stream without."""
     rest = last = b""
     async for chunk in chunks:
         events, end, rest = (rest + chunk).rpartition(_END)
         if end:
-            last = events.rpartition(_END)[2]
+            last = events
             yield events + end
         if len(rest) > MAX_EVENT:
             raise UpstreamFailed("The GPU process sent an event that has no end.")
-    if rest or not last.startswith(_LAST):
+    if rest or not is_over(last):
         raise broke_off()

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from functions.edge.deadline import Deadline
 from functions.edge.edge import Edge
 from penstock.clock import now_ms
 from penstock.intakes import Call, Intake
 from penstock.ledger import Caller, Lease, LedgerUnavailable
 from penstock.models import ServedModel
+from penstock.trace import Trace
 
 if TYPE_CHECKING:
     from functions.edge.attempt import Attempt
@@ -27,6 +29,8 @@ class Exchange:
     route: "Route"
     request_id: str
     facts: dict[str, Any]  # goes into the log line: ids and counts, never content
+    trace: Trace  # that it belongs to, for whom it is passed on to
+    deadline: Deadline | None  # by when it must be answered
     caller: Caller = field(init=False)  # set by authenticate
     body: bytes = field(init=False)  # set by validate, as are the next three
     call: Call = field(init=False)

@@ -7,7 +7,7 @@ import aiohttp
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from functions.edge.boundary import stopping
+from functions.edge.boundary import interruption
 from functions.edge.departure import unless
 from functions.edge.events import broke_off, whole_events
 from functions.edge.exchange import Exchange
@@ -35,12 +35,14 @@ class RelayedStream(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the stream, until it ends or the client goes.
 
-        Cancelled is the end of the process: the task ends here too, but not without a word to the client.
+        Cancelled is the end of the process, or of the time for this request: the task ends here too, but not
+        without a word to the client.
         """
         try:
             await unless(self._gone, self._pass_on(send))
         except asyncio.CancelledError:
-            await self._fail(stopping(), send)
+            await end(self._opening, self._gone)
+            await self._fail(interruption(scope), send)
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         except BaseException:
             # First of all, so that the GPU stops at once, whatever the ledger is doing.

@@ -19,6 +19,7 @@ from penstock.errors import Unavailable, UpstreamFailed
 STREAM_SILENCE = 120  # seconds
 WHOLE_ANSWER = 900  # seconds, as long as a Lambda function may run
 WARM_WITHIN = 2  # seconds
+ASKED_WITHIN = 0.5  # seconds, for a proxy to say that the GPU process is not there
 OURS = "Penstock-Gpu"  # on whatever the GPU process answers
 
 log = structlog.get_logger()
@@ -33,7 +34,13 @@ class Upstream:
         self._http = exchange.edge.http()
         self._base = exchange.edge.gpu.of(exchange.model.name)
         self._credentials = settings.proxy_headers()
-        self._headers = {**self._credentials, "Penstock-Ticket": ticket, "Content-Type": "application/json"}
+        self._headers = {
+            **self._credentials,
+            "Penstock-Ticket": ticket,
+            "Content-Type": "application/json",
+            "X-Request-Id": exchange.request_id,
+            **exchange.trace.headers,
+        }
         self._budget = settings.startup_budget_s
 
     async def warm(self) -> bool:
@@ -51,7 +58,7 @@ class Upstream:
 
     async def open(self) -> aiohttp.ClientResponse:
         """The GPU's answer, with its status known to be good. Raises ApiError, within the start-up budget."""
-        patience = Patience(self._budget)
+        patience = Patience(self._patience_s())
         while True:
             response = await self._asked()
             if response.status == 200:
@@ -61,6 +68,11 @@ class Upstream:
             response.close()
             self._note(response)
             await patience.pause(response.status)
+
+    def _patience_s(self) -> float:
+        """How long it is asked again: what a deadline leaves of the budget, so that the caller hears what it is."""
+        deadline = self._exchange.deadline
+        return self._budget if deadline is None else min(self._budget, deadline.remaining() - ASKED_WITHIN)
 
     async def _asked(self) -> aiohttp.ClientResponse:
         """What the other end says. Raises Unavailable where nobody is there, or leaves twice without a word."""

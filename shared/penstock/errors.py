@@ -158,6 +158,16 @@ class Unavailable(ApiError):
         super().__init__(message, code=code, headers={"Retry-After": str(retry_after)})
 
 
+class DeadlineExceeded(ApiError):
+    """504: the answer takes longer than the edge may. What it had cost until then stands; a retry would pay again."""
+
+    status = 504
+    code = "deadline_exceeded"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, headers={"x-should-retry": "false"})
+
+
 def routing_error(status: int, method: str, allowed: str) -> ApiError:
     """What a router refuses before any route has its turn: its 404, its 405, or a malformed request."""
     if status == 404:

@@ -95,6 +95,9 @@ def test_what_is_missing_is_named(
         (EdgeSettings, "PENSTOCK_GPU_PUBLIC_URL", '{"demo": "c2hvcnRzZWNyZXQ"}'),
         (EdgeSettings, "PENSTOCK_GPU_KEY", "c2hvcnRzZWNyZXQ\n"),
         (EdgeSettings, "PENSTOCK_GPU_SECRET", ""),
+        (EdgeSettings, "PENSTOCK_CORS_ORIGINS", "c2hvcnRzZWNyZXQ"),
+        (EdgeSettings, "PENSTOCK_CORS_ORIGINS", "https://app.example,https://c2hvcnRzZWNyZXQ/"),
+        (EdgeSettings, "PENSTOCK_DELIVERY", "c2hvcnRzZWNyZXQ"),
     ],
 )
 def test_what_is_wrong_is_named_in_one_line_that_does_not_show_it(
@@ -125,6 +128,21 @@ def test_the_proxys_credentials_are_headers_and_nothing_that_is_printed(monkeypa
     settings = read_settings(EdgeSettings)
     assert settings.proxy_headers() == {"Modal-Key": "wk-hush", "Modal-Secret": "ws-hush"}
     assert "hush" not in f"{settings!r} {settings.model_dump_json()}"
+
+
+def test_direct_delivery_needs_somewhere_to_send_clients(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_all(monkeypatch, {**EDGE, "PENSTOCK_DELIVERY": "direct"})
+    with pytest.raises(ConfigError, match=r"^PENSTOCK_DELIVERY=direct needs PENSTOCK_GPU_PUBLIC_URL$"):
+        read_settings(EdgeSettings)
+    monkeypatch.setenv("PENSTOCK_GPU_PUBLIC_URL", "https://gpu.example")
+    assert read_settings(EdgeSettings).delivery == "direct"
+
+
+def test_origins_are_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_all(monkeypatch, EDGE)
+    assert read_settings(EdgeSettings).origins() == []
+    monkeypatch.setenv("PENSTOCK_CORS_ORIGINS", "https://app.example, http://localhost:5173")
+    assert read_settings(EdgeSettings).origins() == ["https://app.example", "http://localhost:5173"]
 
 
 def test_a_lease_must_outlast_two_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:

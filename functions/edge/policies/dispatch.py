@@ -1,8 +1,7 @@
 """Dispatch: sign the ticket, and relay the GPU's answer or send the client there.
 
-Relay is the default. `Penstock-Delivery: direct` is answered 307 where the deployment allows it, towards
-a warm GPU process only; a cold one is relayed, and so is an answer under an `Idempotency-Key`. The header
-`Penstock-Delivery` of the answer says which.
+Direct delivery (see `validate` for who gets it) is a 307, towards a warm GPU process only; a cold one is relayed,
+and so is an answer under an `Idempotency-Key`. The header `Penstock-Delivery` of the answer says which.
 """
 
 from starlette.responses import Response

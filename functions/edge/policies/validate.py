@@ -1,5 +1,11 @@
-"""Validate: is anybody served now, and is this a request that we can honour, for a model that this key may use?"""
+"""Validate: is anybody served now, and is this a request that we can honour, for a model that this key may use?
 
+How it is delivered the caller says (`Penstock-Delivery`), or else the deployment does (`PENSTOCK_DELIVERY`). Where
+the deployment says `direct`, those who did not ask for it and could not follow are relayed: who sends the key as
+`x-api-key`, and pages in a browser, since the GPU process answers no other site's.
+"""
+
+from starlette.datastructures import Headers
 from starlette.responses import Response
 
 from functions.edge.body import read_body
@@ -27,16 +33,23 @@ async def validate(exchange: Exchange, proceed: Proceed) -> Response:
 
 
 def _delivery(exchange: Exchange) -> str:
-    headers = exchange.request.headers
-    wanted = headers.get("penstock-delivery", "relay").strip().lower()
+    headers, settings = exchange.request.headers, exchange.edge.settings
+    wanted = headers.get("penstock-delivery")
+    if wanted is None:
+        return settings.delivery if _redirectable(headers) and "origin" not in headers else "relay"
+    wanted = wanted.strip().lower()
     if wanted not in ("relay", "direct"):
         raise BadRequest("Penstock-Delivery must be 'relay' or 'direct'.", param="Penstock-Delivery")
-    if exchange.edge.settings.gpu_public_url is None:
+    if settings.gpu_public_url is None:
         return "relay"
-    if wanted == "direct" and ("authorization" not in headers or "x-api-key" in headers):
-        # Clients drop Authorization on a redirect to another host, but would hand x-api-key on.
+    if wanted == "direct" and not _redirectable(headers):
         raise BadRequest(
             "Penstock-Delivery: direct needs the key in the Authorization header, and no x-api-key.",
             param="Penstock-Delivery",
         )
     return wanted
+
+
+def _redirectable(headers: Headers) -> bool:
+    """Whether the key stays here: clients drop Authorization on a redirect to another host, but hand x-api-key on."""
+    return "authorization" in headers and "x-api-key" not in headers

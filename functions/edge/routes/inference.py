@@ -26,7 +26,8 @@ _HEADERS = [
     {
         "name": "Penstock-Delivery",
         "in": "header",
-        "description": "'direct' asks for a redirect (307) to the GPU, where the deployment allows it.",
+        "description": "'direct' asks for a redirect (307) to the GPU, where the deployment allows it; 'relay' for "
+        "none. Without it the deployment decides.",
         "schema": {"type": "string", "enum": ["relay", "direct"]},
     },
     {

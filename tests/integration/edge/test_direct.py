@@ -69,6 +69,32 @@ async def test_who_does_not_ask_for_it_is_relayed(deploy: Deploy, headers: dict[
     assert await relayed(await deploy(**ALLOWED), headers)
 
 
+BY_DEFAULT = {**ALLOWED, "delivery": "direct"}
+
+
+async def test_a_deployment_may_redirect_unless_asked_not_to(deploy: Deploy) -> None:
+    deployment = await deploy(**BY_DEFAULT)
+    response = await deployment.chat()
+    assert (response.status_code, response.headers["penstock-delivery"]) == (307, "direct")
+    assert await relayed(deployment, {"Penstock-Delivery": "relay"})
+
+
+async def test_a_page_in_a_browser_is_relayed_unless_it_asks(deploy: Deploy) -> None:
+    """The GPU process answers no preflight, and a browser would follow the redirect with one."""
+    deployment = await deploy(**BY_DEFAULT)
+    page = {"Origin": "https://app.example"}
+    assert await relayed(deployment, page)
+    assert (await deployment.chat(headers={**page, **DIRECT})).status_code == 307
+
+
+@pytest.mark.parametrize("both", [False, True])
+async def test_a_key_that_would_follow_is_relayed_where_nobody_asked(deploy: Deploy, both: bool) -> None:
+    deployment = await deploy(**BY_DEFAULT)
+    headers = {"x-api-key": deployment.owner.key.reveal(), **(deployment.owner.bearer if both else {})}
+    response = await deployment.client.post("/v1/chat/completions", json=CHAT, headers=headers)
+    assert (response.status_code, response.headers["penstock-delivery"]) == (200, "relay")
+
+
 async def test_a_cold_gpu_is_relayed(deploy: Deploy) -> None:
     deployment = await deploy(**ALLOWED)
     deployment.gpu.warm = False
