@@ -24,10 +24,17 @@ _LEFT_OUT = re.compile(
     r"[^/]+\.dist-info/"  # licences, versions and file lists
     r"|[^/]+\.data/(scripts|headers|data)/"
     r"|(.*/)?(tests?|testing)/"
-    # What cannot even be imported without further packages, or serves other programs than a server.
+    # What needs packages that are not here, or serves other programs than a server.
     r"|pydantic/(v1/|mypy\.py|_hypothesis_plugin\.py)"
-    r"|(fastapi|starlette)/testclient\.py"
-    r"|botocore/(crt/auth\.py|data/.*/examples-1\.json$)"
+    r"|fastapi/(__main__|cli|templating|testclient)\.py"
+    r"|starlette/(templating|testclient|middleware/sessions)\.py"
+    r"|aiohttp/(pytest_plugin|worker|test_utils)\.py"
+    r"|anyio/(pytest_plugin|_backends/_trio)\.py"
+    r"|botocore/(crt/auth\.py|docs/translator\.py|data/.*/examples-1\.json$)"
+    r"|dateutil/(tzwin|tz/win)\.py"
+    r"|dotenv/(__main__|cli|ipython)\.py"
+    r"|structlog/(_greenlets|twisted)\.py"
+    r"|urllib3/(contrib/(emscripten/|pyopenssl\.py|socks\.py)|http2/connection\.py)"
     # The fast halves of WebSockets, which nobody opens here (aiohttp has them in Python as well), and of tests.
     r"|aiohttp/_websocket/.*\.so$|multidict/_testcapi\."
 )
