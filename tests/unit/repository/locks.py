@@ -18,8 +18,8 @@ EXTRAS = {"gpu": ["gpu"], "dev": ["edge", "gpu", "local", "dev"]}
 """The locks that hold extras, and which."""
 FUNCTIONS = ["edge", "batch"]
 """The locks of what runs on Lambda: each holds the group of its name."""
-LOCKS = [*EXTRAS, *FUNCTIONS, "servers"]
-"""Every lock. The last one is for what tests start, in an environment of its own."""
+LOCKS = [*EXTRAS, *FUNCTIONS, "servers", "litellm"]
+"""Every lock. The last two are for what tests and benchmarks start, in environments of their own."""
 
 
 @dataclass(frozen=True, slots=True)
