@@ -33,7 +33,7 @@ def test_the_page_has_the_table_that_is_computed(name: str) -> None:
 def test_the_page_says_the_numbers_that_are_computed() -> None:
     text = " ".join(PAGE.split())
     assert f"a stream that is always open is ${open_stream_month():.2f} a month" in text
-    assert f"with {streams_for_a_machine():.2f} streams open on average" in text
+    assert f"With {streams_for_a_machine():.2f} streams open on average" in text
     assert f"${prices.MACHINE_MONTH:.2f} a month" in text
     assert f"{Stream(10).tokens} tokens and {Stream(10).size / 1_000:.0f} KB" in text
 
