@@ -19,7 +19,7 @@ from tests.servers.process import StartFailed
 def dynamodb(directory: Path) -> Iterator[str]:
     """Its URL, while it runs. It ends with this process, of whatever that ends. Raises BenchmarkFailed."""
     if not PYTHON.exists():
-        raise BenchmarkFailed("ministack is not installed: run scripts/install")
+        raise BenchmarkFailed("ministack is not installed: run tests/install")
     try:
         with ministack(directory) as url:
             yield url

@@ -20,6 +20,11 @@ WHEELS = ROOT / ".venv" / "wheels"
 """The wheelhouse that installation fills."""
 
 
+def lock_of(deployable: Deployable, root: Path = ROOT) -> Path:
+    """The lock in the checkout at `root`."""
+    return root / "infra" / "locks" / f"{deployable.lock}.txt"
+
+
 @dataclass(frozen=True, slots=True)
 class Built:
     """A zip, and what it holds, as a table."""
@@ -32,8 +37,7 @@ def build(
     deployable: Deployable, target: Target, interpreter: Path, output: Path, *, root: Path = ROOT, wheels: Path = WHEELS
 ) -> Built:
     """Write `<output>/<name>.zip` from the checkout at `root`. Raises PackagingFailed."""
-    pins = read_lock(root / "infra" / "locks" / f"{deployable.lock}.txt", target)
-    gathered = gather(wheels, pins, target)
+    gathered = gather(wheels, read_lock(lock_of(deployable, root), target), target)
     with tempfile.TemporaryDirectory(prefix="penstock-package-") as scratch:
         tree = compile_tree(lay_out(root, deployable, gathered, Path(scratch)), target.python, interpreter)
         try:

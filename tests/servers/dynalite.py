@@ -29,7 +29,7 @@ def node_js() -> str | None:
 def dynalite(node: str, folder: Path) -> Iterator[str]:
     """Run it; the context's value is its URL. Its tables are ready at once. `dynalite.log` goes to `folder`."""
     module = FOLDER / "node_modules" / "dynalite"
-    assert module.exists(), "dynalite is not installed: run scripts/install"
+    assert module.exists(), "dynalite is not installed: run tests/install"
 
     def command(listen: int) -> list[str]:
         at_once = "{createTableMs: 0, updateTableMs: 0, deleteTableMs: 0}"

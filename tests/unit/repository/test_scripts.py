@@ -13,7 +13,7 @@ from tests.unit.repository.locks import ROOT
 
 SCRIPTS = [
     *sorted((ROOT / "scripts").iterdir()),
-    *(ROOT / path for path in (".ci/run", "infra/locks/compile", "tests/servers/install")),
+    *(ROOT / path for path in (".ci/run", "infra/locks/compile", "tests/install")),
 ]
 
 # Stands in for python3.11: notes what it is asked, makes a .venv of itself, and really runs `-c`.
@@ -25,17 +25,19 @@ case "$*" in
     "-m venv --clear .venv") rm -rf .venv ;&
     "-m venv .venv") mkdir -p .venv/bin && cp "$0" .venv/bin/python ;;
     "-m venv --clear --without-pip .venv/servers") rm -rf .venv/servers && mkdir -p .venv/servers ;;
+    "-m infra.packaging.supply "*) mkdir -p .venv/wheels ;;&
     *${{FAIL_AT:-nowhere}}*) exit 1 ;;
 esac
 """
 
 # Stand in for Node.js, of the status NODE where it is asked for its version, and for its npm.
 NODE = "#!/usr/bin/env bash\nexit ${NODE:-0}\n"
-NPM = '#!/usr/bin/env bash\nset -eu\necho "npm $*" >>../../../asked\nmkdir -p node_modules\n'
+NPM = '#!/usr/bin/env bash\nset -eu\necho "npm $* in ${PWD##*/}" >>"$CHECKOUT/asked"\nmkdir -p node_modules\n'
 
 INSTALLED = (
     *("pyproject.toml", "scripts/install", "infra/locks/dev.txt"),
-    *("tests/servers/install", "infra/locks/servers.txt", "tests/servers/node/package-lock.json"),
+    *("tests/install", "infra/locks/servers.txt", "infra/locks/edge.txt", "infra/locks/batch.txt"),
+    *("tests/servers/node/package-lock.json", "package-lock.json"),
 )
 
 
@@ -85,12 +87,21 @@ class Checkout:
 
     @property
     def environment(self) -> Mapping[str, str]:
-        return {"PATH": f"{self.folder.parent / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+        path = f"{self.folder.parent / 'bin'}{os.pathsep}{os.environ['PATH']}"
+        return {"PATH": path, "CHECKOUT": str(self.folder)}
 
     def install(self, **environment: str) -> list[str]:
-        """What python and npm were asked in one run."""
+        """What python was asked in one run of scripts/install."""
+        return self.run("scripts/install", **environment)
+
+    def install_tests(self, **environment: str) -> list[str]:
+        """What python and npm were asked in one run of tests/install."""
+        return self.run("tests/install", **environment)
+
+    def run(self, script: str, **environment: str) -> list[str]:
+        """What was asked in one run of a script."""
         (self.folder / "asked").unlink(missing_ok=True)
-        self.result = run([self.folder / "scripts" / "install"], Path("/"), **{**self.environment, **environment})
+        self.result = run([self.folder / script], Path("/"), **{**self.environment, **environment})
         return self.asked()
 
     def asked(self) -> list[str]:
@@ -105,7 +116,7 @@ def checkout(tmp_path: Path) -> Checkout:
 
 
 def test_install_takes_torch_then_the_lock_then_the_package(checkout: Checkout) -> None:
-    venv, torch, lock, package, *_ = checkout.install()
+    venv, torch, lock, package = checkout.install()
     assert checkout.result.returncode == 0, checkout.result.stderr
     assert venv == "-m venv --clear .venv"
     assert torch.endswith("--no-deps torch==2.13.0")
@@ -113,52 +124,73 @@ def test_install_takes_torch_then_the_lock_then_the_package(checkout: Checkout) 
     assert package.endswith("--no-deps --no-build-isolation --editable .")
 
 
+PACKAGES = 4  # what scripts/install asks for: venv, torch, the lock, the package
 SERVERS = [
     "-m venv --clear --without-pip .venv/servers",
     (
         "-m pip --python .venv/servers/bin/python --disable-pip-version-check install -qq --no-compile --no-deps "
         "--require-hashes --requirement infra/locks/servers.txt"
     ),
-    "npm ci --ignore-scripts --no-audit --no-fund --loglevel error",
 ]
+WHEELS = ["-m infra.packaging.supply 3.11-x86_64 3.13-x86_64 3.13-arm64"]
+NODE_JS = [
+    "npm ci --ignore-scripts --no-audit --no-fund --loglevel error in node",
+    "npm ci --ignore-scripts --no-audit --no-fund --loglevel error in checkout",
+]
+ALL = [*SERVERS, *WHEELS, *NODE_JS]
 
 
-def test_install_then_takes_the_servers_of_the_tests_from_their_own_locks(checkout: Checkout) -> None:
-    assert checkout.install()[4:] == SERVERS
+def test_what_tests_need_comes_after_the_rest_and_from_its_own_locks(checkout: Checkout) -> None:
+    assert checkout.install_tests()[PACKAGES:] == ALL
+    assert checkout.result.returncode == 0, checkout.result.stderr
 
 
 @pytest.mark.parametrize(
     ("lock", "again"),
-    [("infra/locks/servers.txt", SERVERS[:2]), ("tests/servers/node/package-lock.json", SERVERS[2:])],
+    [
+        ("infra/locks/servers.txt", SERVERS),
+        ("infra/locks/edge.txt", WHEELS),
+        ("infra/locks/batch.txt", WHEELS),
+        ("tests/servers/node/package-lock.json", NODE_JS[:1]),
+        ("package-lock.json", NODE_JS[1:]),
+    ],
 )
-def test_a_changed_lock_of_the_servers_installs_what_it_is_for(checkout: Checkout, lock: str, again: list[str]) -> None:
-    checkout.install()
+def test_a_changed_lock_of_the_tests_installs_what_it_is_for(checkout: Checkout, lock: str, again: list[str]) -> None:
+    checkout.install_tests()
     with (checkout.folder / lock).open("a") as file:
         file.write("\n")
-    assert checkout.install() == again
-    assert checkout.install() == []
+    assert checkout.install_tests() == again
+    assert checkout.install_tests() == []
 
 
 def test_an_interrupted_installation_of_the_servers_is_made_again(checkout: Checkout) -> None:
-    checkout.install(FAIL_AT="servers.txt")
+    checkout.install_tests(FAIL_AT="servers.txt")
     assert checkout.result.returncode == 1
-    assert checkout.install() == SERVERS
+    assert checkout.install_tests() == ALL
+
+
+def test_wheels_that_cannot_be_had_fail_nothing_else(checkout: Checkout) -> None:
+    assert checkout.install_tests(FAIL_AT="supply")[PACKAGES:] == ALL
+    assert checkout.result.returncode == 0
+    assert "the wheels could not be downloaded" in checkout.result.stderr
+    assert checkout.install_tests() == WHEELS  # the next run tries again
 
 
 def test_without_a_node_js_that_is_new_enough_the_rest_is_installed(checkout: Checkout) -> None:
-    assert checkout.install(NODE="1")[4:] == SERVERS[:2]
+    assert checkout.install_tests(NODE="1")[PACKAGES:] == [*SERVERS, *WHEELS]
     assert checkout.result.returncode == 0
-    assert checkout.install() == SERVERS[2:]  # it has come
+    assert checkout.install_tests() == NODE_JS  # it has come
 
 
 def test_an_npm_that_fails_fails_nothing_else(checkout: Checkout) -> None:
     npm = checkout.folder.parent / "bin" / "npm"
     write_program(npm, "#!/usr/bin/env bash\nexit 1\n")
-    assert checkout.install()[4:] == SERVERS[:2]
+    assert checkout.install_tests()[PACKAGES:] == [*SERVERS, *WHEELS]
     assert checkout.result.returncode == 0
-    assert "dynalite could not be installed" in checkout.result.stderr
+    assert "npm failed for tests/servers/node/package.json" in checkout.result.stderr
+    assert "npm failed for ./package.json" in checkout.result.stderr
     write_program(npm, NPM)
-    assert checkout.install() == SERVERS[2:]  # the next run tries again
+    assert checkout.install_tests() == NODE_JS  # the next run tries again
 
 
 def test_without_any_node_js_the_rest_is_installed(checkout: Checkout) -> None:
@@ -167,13 +199,14 @@ def test_without_any_node_js_the_rest_is_installed(checkout: Checkout) -> None:
         (tools / name).unlink()
     for name in ("bash", "cat", "cmp", "cp", "dirname", "env", "head", "mkdir", "rm"):
         (tools / name).symlink_to(str(shutil.which(name)))
-    assert checkout.install(PATH=str(tools))[4:] == SERVERS[:2]
-    assert (checkout.result.returncode, checkout.install(PATH=str(tools))) == (0, [])
+    assert checkout.install_tests(PATH=str(tools))[PACKAGES:] == [*SERVERS, *WHEELS]
+    assert (checkout.result.returncode, checkout.install_tests(PATH=str(tools))) == (0, [])
 
 
-def test_install_again_does_nothing_and_says_nothing(checkout: Checkout) -> None:
-    checkout.install()
-    assert checkout.install() == []
+@pytest.mark.parametrize("script", ["scripts/install", "tests/install"])
+def test_install_again_does_nothing_and_says_nothing(checkout: Checkout, script: str) -> None:
+    checkout.run(script)
+    assert checkout.run(script) == []
     assert (checkout.result.returncode, checkout.result.stdout, checkout.result.stderr) == (0, "", "")
 
 
@@ -202,11 +235,11 @@ def test_a_folder_that_was_moved_is_begun_anew(checkout: Checkout) -> None:
     assert checkout.install()[0] == "-m venv --clear .venv"
 
 
-def test_two_runs_at_once_install_once(checkout: Checkout) -> None:
-    command = [checkout.folder / "scripts" / "install"]
+def test_runs_at_once_install_once(checkout: Checkout) -> None:
+    command = [checkout.folder / "tests" / "install"]
     runs = [subprocess.Popen(command, env=checkout.environment, stderr=subprocess.DEVNULL) for _ in range(4)]
     assert [one.wait(60) for one in runs] == [0, 0, 0, 0]
-    assert len(checkout.asked()) == 4 + len(SERVERS)  # venv, torch, the lock, the package: once
+    assert len(checkout.asked()) == PACKAGES + len(ALL)
 
 
 def test_without_python_install_says_so_in_one_line(checkout: Checkout) -> None:
