@@ -36,6 +36,9 @@ const FORMS = {
   hostedZoneId: [/^Z[A-Z0-9]+$/, 'the id of a hosted zone'],
 };
 
+// What only looks at a deployment, or takes it away, needs to know nothing of what it leads to.
+const MAKES = process.argv.some((word) => word === 'deploy' || word === 'package');
+
 module.exports = async ({ options, resolveConfigurationProperty, resolveVariable }) => {
   const stage = await resolveVariable('sls:stage');
   const known = Object.keys(await resolveConfigurationProperty(['params', 'default']));
@@ -63,7 +66,9 @@ function unfit(stage, given) {
   const lines = [];
   const only = stage === 'emulator' ? /^https?:\/\// : /^https:\/\//;
   if (!/^[a-z][a-z0-9-]{0,19}$/.test(stage)) lines.push('stage: must be 1 to 20 of a-z, 0-9 and -, a letter first');
-  if (given.gpuUrl === null) lines.push('gpuUrl: must be given: --param gpuUrl="$(.venv/bin/penstock deploy urls)"');
+  if (MAKES && given.gpuUrl === null) {
+    lines.push('gpuUrl: must be given: --param gpuUrl="$(.venv/bin/penstock deploy urls)"');
+  }
   for (const name of ['gpuUrl', 'gpuPublicUrl']) {
     if (given[name] !== null && !urls(given[name]).every((url) => only.test(url))) {
       lines.push(`${name}: must be a URL that begins with https://, or JSON of such, as penstock deploy urls prints it`);
