@@ -1,0 +1,137 @@
+"""The Lambda runtime that streams: it runs the edge's app in place of AWS's runtime for Python, which buffers.
+
+Lambda starts it through `stream`, a wrapper that AWS_LAMBDA_EXEC_WRAPPER names on the managed runtime. `_HANDLER`, the
+function's handler, names what makes the app: `functions.edge.app.create_app`. One invocation at a time, all on one
+event loop, in which the app's connections live on: an app is started once and never around an invocation.
+
+What is promised:
+
+- a part of an answer leaves when the app sends it (`lambda_response`);
+- every answer ends, and in time (`lambda_invocation`);
+- where the function cannot start, Lambda is told a type and one line that hold no setting's value;
+- under SnapStart the app's hooks are run as AWS's runtime runs them (`lambda_snapshot`).
+
+What Lambda cannot do: it tells nobody of a client that has left. An answer is made to its end, and paid for, whoever
+still reads it; cancellation on disconnect, which `penstock serve` has, cannot be promised here. What bounds the waste:
+`max_tokens`, which the edge lets no request go without; the function's deadline, at which the edge closes its
+request to the GPU; and direct delivery, where the client's connection is the GPU process's own and Lambda is out of
+the way (PENSTOCK_DELIVERY). What Lambda does tell is a connection of its own that breaks: the app then sees a
+disconnect, and is cancelled.
+
+Its neighbours on the way to the app are `runtime_connection`, `runtime_api`, `lambda_event`, `lambda_prelude`,
+`lambda_response`, `lambda_context`, `lambda_invocation`, `lambda_lifespan` and `lambda_snapshot`.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from contextlib import suppress
+from importlib import import_module
+
+import structlog
+from starlette.types import ASGIApp
+
+from functions.edge import lambda_snapshot
+from functions.edge.lambda_invocation import invoke
+from functions.edge.lambda_lifespan import LambdaLifespan, StartFailed
+from functions.edge.runtime_api import FunctionError, RuntimeApi, RuntimeApiFailed
+from penstock.logs import configure_logs
+from penstock.models import ConfigError
+
+MAX_TEXT = 1_000  # characters of an error's one line
+# The statuses with which AWS's own runtime ends.
+START_FAILED, SNAPSHOT_FAILED, RESTORE_FAILED = 1, 64, 65
+
+_TRACE = "_X_AMZN_TRACE_ID"
+_SAID = (ConfigError, ImportError, StartFailed)  # whose text shows no value; of others only the type is told
+
+log = structlog.get_logger()
+
+
+def main() -> int:
+    """Run the function until Lambda ends the process; the exit status."""
+    configure_logs("edge", "info")  # until the app knows better
+    api = RuntimeApi(os.environ["AWS_LAMBDA_RUNTIME_API"])
+    with asyncio.Runner() as runner:
+        try:
+            return _run(runner, api)
+        except RuntimeApiFailed as error:
+            log.error("runtime_api_failed", reason=str(error))
+            return START_FAILED
+
+
+def _run(runner: asyncio.Runner, api: RuntimeApi) -> int:
+    try:
+        app = _app(os.environ["_HANDLER"])
+        lifespan = LambdaLifespan(app)
+        runner.run(lifespan.start())
+    except Exception as error:
+        runner.run(api.fail_init(_told(error, "init_failed")))
+        return START_FAILED
+    if lambda_snapshot.is_wanted() and (failed := _take_snapshot(runner, api)):
+        return failed
+    with suppress(asyncio.CancelledError):  # Lambda has asked the process to end
+        runner.run(_serve(app, api, lifespan))
+    return 0
+
+
+def _app(handler: str) -> ASGIApp:
+    """What the function's handler, `module.name`, makes. Raises whatever that raises."""
+    module, _, name = handler.rpartition(".")
+    app: ASGIApp = getattr(import_module(module.replace("/", ".")), name)()
+    return app
+
+
+def _take_snapshot(runner: asyncio.Runner, api: RuntimeApi) -> int:
+    """Wait for the snapshot; returns in each process restored from it, with 0, or with the exit status."""
+    try:
+        lambda_snapshot.run_before_snapshot()
+    except Exception as error:
+        told = _told(error, "before_snapshot_failed")
+        runner.run(api.fail_init(FunctionError("Runtime.BeforeSnapshotError", told.text)))
+        return SNAPSHOT_FAILED
+    runner.run(api.restored())
+    try:
+        lambda_snapshot.run_after_restore()
+    except Exception as error:
+        told = _told(error, "after_restore_failed")
+        runner.run(api.fail_restore(FunctionError("Runtime.AfterRestoreError", told.text)))
+        return RESTORE_FAILED
+    return 0
+
+
+async def _serve(app: ASGIApp, api: RuntimeApi, lifespan: LambdaLifespan) -> None:
+    """One invocation after the other, until this is cancelled."""
+    task = asyncio.current_task()
+    if task is not None:
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(signum, task.cancel)
+    try:
+        while True:
+            given = await api.next()
+            _trace(given.trace_id)
+            await invoke(app, api, given, lifespan.state)
+    finally:
+        api.close()
+        await lifespan.stop()
+
+
+def _trace(trace_id: str | None) -> None:
+    """Let X-Ray's SDK find the invocation's trace where it looks for it."""
+    if trace_id is None:
+        os.environ.pop(_TRACE, None)
+    else:
+        os.environ[_TRACE] = trace_id
+
+
+def _told(error: Exception, event: str) -> FunctionError:
+    """Log the error, and say what of it may be told."""
+    kind = type(error).__name__
+    text = " ".join(str(error).split()) if isinstance(error, _SAID) else f"{kind}; the log says where"
+    log.error(event, exc_info=error, reason=text[:MAX_TEXT])
+    return FunctionError(f"Runtime.{kind}", text[:MAX_TEXT])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
