@@ -27,6 +27,7 @@ const FORMS = {
   logRetentionDays: COUNT,
   tracing: SWITCH,
   latencyAlarmMs: COUNT,
+  errorRateAlarm: SWITCH,
   alarmEmail: [/^[^@\s]+@[^@\s]+$/, 'an e-mail address'],
   monthlyBudgetUsd: COUNT,
   waf: SWITCH,
