@@ -7,6 +7,7 @@ from functools import partial
 
 from rich.console import Console
 
+from benchmarks.coldstart.measure import measure as measure_coldstart
 from benchmarks.edge.measure import measure as measure_edge
 from benchmarks.engine.measure import measure as measure_engine
 from benchmarks.failure import BenchmarkFailed
@@ -15,6 +16,7 @@ from benchmarks.modal.measure import measure as measure_modal
 from benchmarks.report import Report
 
 _BENCHMARKS: dict[str, Callable[[bool, Callable[[str], None]], Report]] = {
+    "coldstart": measure_coldstart,
     "edge": measure_edge,
     "engine": measure_engine,
     "ledger": measure_ledger,

@@ -83,12 +83,17 @@ def rig() -> Iterator[Rig]:
         yield Rig(directory, asyncio.run(_key(directory / "ledger.db")))
 
 
-async def _key(file: Path) -> str:
+async def provide(ledger: Ledger) -> str:
+    """An account and a key in that ledger; the API key."""
     key, now = keys.mint(), now_ms()
+    await ledger.create_account(Account("bench", "bench", now, limits=_ENOUGH))
+    await ledger.create_key(Key(key.id, "bench", "bench", key.digest(), now, limits=_ENOUGH))
+    return key.reveal()
+
+
+async def _key(file: Path) -> str:
     ledger = await open_ledger(f"sqlite:///{file}")
     try:
-        await ledger.create_account(Account("bench", "bench", now, limits=_ENOUGH))
-        await ledger.create_key(Key(key.id, "bench", "bench", key.digest(), now, limits=_ENOUGH))
+        return await provide(ledger)
     finally:
         await ledger.close()
-    return key.reveal()

@@ -27,8 +27,8 @@ class Deployable:
 EDGE = Deployable(
     "edge",
     lock="edge",
-    entries=("functions.edge.handler",),
-    files=("penstock.toml",),
+    entries=("functions.edge.handler", "functions.edge.streaming"),
+    files=("penstock.toml", "functions/edge/stream"),
 )
 BATCH = Deployable("batch", lock="batch", entries=("functions.batch.schedule",))
 DEPLOYABLES = (EDGE, BATCH)

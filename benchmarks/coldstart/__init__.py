@@ -1,0 +1,1 @@
+"""Cold start: what a packaged function costs before its first answer."""
