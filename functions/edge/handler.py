@@ -2,10 +2,13 @@
 
 Mangum buffers: an answer goes out when it is whole. `lifespan="off"`, since Mangum would otherwise run
 start-up and shutdown around every single invocation; the app opens what it needs on first use.
+
+`streaming` runs the same app in Mangum's place, and reads events with the same classes.
 """
 
 from mangum import Mangum
 
 from functions.edge.app import create_app
+from functions.edge.lambda_event import HANDLERS
 
-handler = Mangum(create_app(), lifespan="off")
+handler = Mangum(create_app(), lifespan="off", custom_handlers=[*HANDLERS])

@@ -1,8 +1,9 @@
 """The Lambda runtime that streams: it runs the edge's app in place of AWS's runtime for Python, which buffers.
 
-Lambda starts it through `stream`, a wrapper that AWS_LAMBDA_EXEC_WRAPPER names on the managed runtime. `_HANDLER`, the
-function's handler, names what makes the app: `functions.edge.app.create_app`. One invocation at a time, all on one
-event loop, in which the app's connections live on: an app is started once and never around an invocation.
+Lambda starts it through `stream`, a wrapper that AWS_LAMBDA_EXEC_WRAPPER names on the managed runtime. The function's
+handler stays Mangum's (`_HANDLER`, functions.edge.handler.handler): the app in it is what is run here. One invocation at
+a time, all on one event loop, in which the app's connections live on: the app is started once, and never around an
+invocation.
 
 What is promised:
 
@@ -63,6 +64,7 @@ def main() -> int:
 
 def _run(runner: asyncio.Runner, api: RuntimeApi) -> int:
     try:
+        asyncio.set_event_loop(runner.get_loop())  # for what is done while the handler is imported
         app = _app(os.environ["_HANDLER"])
         lifespan = LambdaLifespan(app)
         runner.run(lifespan.start())
@@ -77,9 +79,9 @@ def _run(runner: asyncio.Runner, api: RuntimeApi) -> int:
 
 
 def _app(handler: str) -> ASGIApp:
-    """What the function's handler, `module.name`, makes. Raises whatever that raises."""
+    """The app of the function's handler, `module.name`. Raises whatever its import raises."""
     module, _, name = handler.rpartition(".")
-    app: ASGIApp = getattr(import_module(module.replace("/", ".")), name)()
+    app: ASGIApp = getattr(import_module(module.replace("/", ".")), name).app
     return app
 
 

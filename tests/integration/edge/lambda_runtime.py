@@ -21,7 +21,7 @@ from tests.servers.runtime_api import Invocation, Manner, RuntimeApi, runtime_ap
 
 ROOT = Path(__file__).parents[3]
 WRAPPER = ROOT / "functions/edge/stream"
-SCRIPTED = "tests.integration.edge.scripted_app.create_app"
+SCRIPTED = "tests.integration.edge.scripted_function.handler"
 END_WITHIN = 30.0  # seconds
 
 
@@ -33,11 +33,9 @@ class Runtime:
     process: Process
     place: Path
 
-    def get(
-        self, path: str, *, shape: str = "rest_api", method: str = "GET", query: str = "", **how: Any
-    ) -> Invocation:
+    def get(self, path: str, *, shape: str = "rest_api", method: str = "GET", **how: Any) -> Invocation:
         """Invoke it with a request that has no body."""
-        return self.api.invoke(SHAPES[shape](Sent(method, path, query=query)), **how)
+        return self.api.invoke(SHAPES[shape](Sent(method, path)), **how)
 
     def go(self, step: int) -> None:
         """Let the scripted app do this step."""

@@ -1,6 +1,6 @@
 """A small ASGI app which does to the runtime that runs it whatever apps do; the request's path says what.
 
-`create_app` makes it, as the function's handler names it. It meets the test in a folder, PLACE: a file `go-1` there
+It meets the test in a folder, PLACE: a file `go-1` there
 lets it do its first step, and what it writes there tells what it has done.
 """
 
@@ -154,8 +154,8 @@ async def headers(request: Request) -> None:
 
 
 async def without_body(request: Request) -> None:
-    """The status that the query names, with a body that must not go out where there can be none."""
-    await request.begin("text/event-stream", int(request.scope["query_string"]))
+    """The status that the path ends with, and a body that must not go out where there can be none."""
+    await request.begin("text/event-stream", int(request.scope["path"].rpartition("/")[2]))
     await request.part(EVENT)
     await request.part(b"", more=False)
 
@@ -260,20 +260,3 @@ async def _live(scope: Scope, receive: Messages, send: Send) -> None:
     with _place("lives").open("a") as lives:
         lives.write("stopped\n")
     await send({"type": "lifespan.shutdown.complete"})
-
-
-def create_app() -> Any:
-    """The app."""
-    return app
-
-
-def refuse() -> Any:
-    """No app, with a reason that names a setting and shows no value."""
-    from penstock.models import ConfigError
-
-    raise ConfigError("PENSTOCK_GPU_URL: must be\nan URL")
-
-
-def crash_at_once() -> Any:
-    """No app, with a text that may hold anything."""
-    raise ValueError(SECRET)

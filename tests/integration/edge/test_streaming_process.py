@@ -36,17 +36,19 @@ def test_the_wrapper_may_be_run() -> None:
 
 
 @pytest.mark.parametrize(
-    ("handler", "kind", "text"),
+    ("handler", "fails", "kind", "text"),
     [
-        (f"{MODULE}.refuse", "Runtime.ConfigError", "PENSTOCK_GPU_URL: must be an URL"),
-        (f"{MODULE}.crash_at_once", "Runtime.ValueError", "ValueError; the log says where"),
-        (f"{MODULE}.missing", "Runtime.AttributeError", "AttributeError; the log says where"),
-        ("no.such.create_app", "Runtime.ModuleNotFoundError", "No module named 'no'"),
-        ("nonsense", "Runtime.ValueError", "ValueError; the log says where"),
+        (SCRIPTED, "by a setting", "Runtime.ConfigError", "PENSTOCK_GPU_URL: must be an URL"),
+        (SCRIPTED, "unforeseen", "Runtime.ValueError", "ValueError; the log says where"),
+        (f"{MODULE}.missing", "", "Runtime.AttributeError", "AttributeError; the log says where"),
+        ("no.such.handler", "", "Runtime.ModuleNotFoundError", "No module named 'no'"),
+        ("nonsense", "", "Runtime.ValueError", "ValueError; the log says where"),
     ],
 )
-async def test_a_function_that_cannot_start_says_why(tmp_path: Path, handler: str, kind: str, text: str) -> None:
-    async with running(tmp_path, handler) as runtime:
+async def test_a_function_that_cannot_start_says_why(
+    tmp_path: Path, handler: str, fails: str, kind: str, text: str
+) -> None:
+    async with running(tmp_path, handler, FAILS=fails) as runtime:
         assert await runtime.ended() == 1
         error = runtime.api.init_error.result()
     assert (error["kind"], error["errorType"], error["errorMessage"]) == (kind, kind, text)
@@ -66,7 +68,7 @@ async def test_a_start_up_that_fails_is_an_error_of_the_start(tmp_path: Path, li
 
 
 async def test_the_edge_names_a_wrong_setting_and_shows_none(tmp_path: Path) -> None:
-    async with running(tmp_path, "functions.edge.app.create_app", PENSTOCK_TICKET_KEYS="hush:base64!") as runtime:
+    async with running(tmp_path, "functions.edge.handler.handler", PENSTOCK_TICKET_KEYS="hush:base64!") as runtime:
         assert await runtime.ended() == 1
         error = runtime.api.init_error.result()
     assert error["kind"] == "Runtime.ConfigError"
