@@ -10,13 +10,13 @@ import asyncio
 import aiohttp
 
 from functions.edge.buckets import Buckets
+from functions.edge.credentials import Keyring
 from functions.edge.lookups import Lookups
 from functions.edge.refusals import Refusals
 from penstock.gpu_urls import GpuUrls
 from penstock.ledger import Caller, Ledger, Switch, open_ledger
 from penstock.models import ConfigError, read_models
 from penstock.settings import EdgeSettings
-from penstock.ticket import TicketKeys
 
 CONNECT_TIMEOUT = 10  # seconds
 # Shorter than the GPU process keeps an idle connection, so that a request never meets one just closed.
@@ -35,7 +35,7 @@ class Edge:
         self.models = read_models(settings.config)
         self.gpu = GpuUrls.read("PENSTOCK_GPU_URL", settings.gpu_url, self.models)
         self.gpu_public = self._public_urls()
-        self.tickets = TicketKeys.parse(settings.ticket_keys.get_secret_value())
+        self.keyring = Keyring(settings)
         # What the ledger says of a key by its id, and of everybody (the empty name).
         self.callers: Lookups[Caller | None] = Lookups(self._caller, keep_s=settings.caller_cache_s, most=CALLERS)
         self.switches: Lookups[Switch] = Lookups(self._switch, keep_s=settings.caller_cache_s, most=1)
@@ -51,6 +51,7 @@ class Edge:
         """The ledger, opened once. Raises LedgerUnavailable."""
         async with self._opening:
             if self._ledger is None:
+                self.keyring.refresh()  # beside it: the first request needs both
                 self._ledger = await open_ledger(self.settings.ledger_url)
             return self._ledger
 
@@ -88,6 +89,7 @@ class Edge:
 
     async def close(self) -> None:
         """Let go of all connections."""
+        await self.keyring.close()
         if self._http is not None:
             await self._http.close()
         if self._ledger is not None:

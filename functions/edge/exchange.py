@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from functions.edge.credentials import Credentials
 from functions.edge.deadline import Deadline
 from functions.edge.edge import Edge
 from penstock.clock import now_ms
@@ -37,7 +38,8 @@ class Exchange:
     model: ServedModel = field(init=False)
     delivery: str = field(init=False)  # "relay" or "direct"
     attempt: "Attempt | None" = None  # set by recall, where the answer is to be kept
-    lease: Lease = field(init=False)  # set by admit
+    credentials: Credentials = field(init=False)  # set by admit, as is the next
+    lease: Lease = field(init=False)
 
     async def give_back(self) -> None:
         """Release the lease where the GPU process never took it up. Safe to call at any time.

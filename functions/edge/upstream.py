@@ -33,7 +33,7 @@ class Upstream:
         self._exchange = exchange
         self._http = exchange.edge.http()
         self._base = exchange.edge.gpu.of(exchange.model.name)
-        self._credentials = settings.proxy_headers()
+        self._credentials = exchange.credentials.proxy
         self._headers = {
             **self._credentials,
             "Penstock-Ticket": ticket,

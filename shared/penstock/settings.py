@@ -3,7 +3,6 @@
 Each process reads its own class. Secrets are of a type that cannot be printed.
 """
 
-import re
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self, TypeVar
 
@@ -14,22 +13,12 @@ from penstock.gpu_urls import GpuUrls
 from penstock.ledger import check_url
 from penstock.models import ConfigError
 from penstock.origins import parse_origins
+from penstock.secrets import check_header, given, given_or_kept
 from penstock.ticket import TicketKeys
-
-
-def _ticket_keys(text: SecretStr) -> SecretStr:
-    TicketKeys.parse(text.get_secret_value())
-    return text
 
 
 def _gpu_urls(text: str) -> str:
     GpuUrls.parse(text)
-    return text
-
-
-def _header(text: SecretStr) -> SecretStr:
-    if not re.fullmatch("[!-~]{1,256}", text.get_secret_value()):
-        raise ValueError("must be 1 to 256 visible ASCII characters")
     return text
 
 
@@ -39,6 +28,10 @@ def _origins(text: str) -> str:
 
 
 GpuUrl = Annotated[str, AfterValidator(_gpu_urls)]
+SigningKeys = Annotated[SecretStr, AfterValidator(given(TicketKeys.parse))]
+# Of these, each is the secret itself or `ssm:NAME` (see `penstock.secrets`), which the edge reads when it needs it.
+KeptSigningKeys = Annotated[SecretStr, AfterValidator(given_or_kept(TicketKeys.parse))]
+KeptHeader = Annotated[SecretStr, AfterValidator(given_or_kept(check_header))]
 
 
 class LedgerSettings(BaseSettings):
@@ -55,9 +48,7 @@ class LedgerSettings(BaseSettings):
 class Settings(LedgerSettings):
     """What the edge and the GPU process share."""
 
-    ticket_keys: Annotated[SecretStr, AfterValidator(_ticket_keys)] = Field(
-        description="Ticket signing keys, id:base64 separated by commas; the first signs."
-    )
+    ticket_keys: SigningKeys = Field(description="Ticket signing keys, id:base64 separated by commas; the first signs.")
     config: Path = Field(default=Path("penstock.toml"), description="The table of served models.")
     max_body_bytes: int = Field(default=4 << 20, ge=1 << 10, le=64 << 20)
     # From the request to the first word of the GPU: a cold start and a place in its queue.
@@ -69,14 +60,19 @@ class Settings(LedgerSettings):
 class EdgeSettings(Settings):
     """The edge's own."""
 
+    ticket_keys: KeptSigningKeys = Field(
+        description="Ticket signing keys, as id:base64 separated by commas, of which the first signs; or ssm:NAME."
+    )
     gpu_url: GpuUrl = Field(
         description="The GPU process, as the edge reaches it: a URL, with {model} for the name, or JSON of URLs."
     )
     # Set, it allows direct delivery: the GPU process as clients reach it.
     gpu_public_url: GpuUrl | None = None
     # What Modal's proxy asks of the edge: the two halves of a proxy auth token. No client ever sees them.
-    gpu_key: Annotated[SecretStr, AfterValidator(_header)] | None = None
-    gpu_secret: Annotated[SecretStr, AfterValidator(_header)] | None = None
+    gpu_key: KeptHeader | None = None
+    gpu_secret: KeptHeader | None = None
+    # How long what a reference led to is used, before it is read again.
+    secrets_cache_s: int = Field(default=300, ge=1, le=86_400)
     relay_connections: int = Field(default=1_000, ge=1, le=10_000)
     # How long what was looked up of a key, or of the switch over everybody, is believed; 0: not at all.
     caller_cache_s: float = Field(default=5.0, ge=0, le=60)
@@ -102,12 +98,6 @@ class EdgeSettings(Settings):
     def origins(self) -> list[str]:
         """Those whose pages may call."""
         return parse_origins(self.cors_origins)
-
-    def proxy_headers(self) -> dict[str, str]:
-        """What the proxy before the GPU process asks for, in clear; nothing where there is none."""
-        if self.gpu_key is None or self.gpu_secret is None:
-            return {}
-        return {"Modal-Key": self.gpu_key.get_secret_value(), "Modal-Secret": self.gpu_secret.get_secret_value()}
 
 
 class DirectSettings(Settings):

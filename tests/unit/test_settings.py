@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from penstock.models import ConfigError
+from penstock.secrets import name_in
 from penstock.settings import EdgeSettings, GpuSettings, Settings, read_settings
 
 SECRET = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
@@ -95,6 +96,19 @@ def test_what_is_missing_is_named(
         (EdgeSettings, "PENSTOCK_GPU_PUBLIC_URL", '{"demo": "c2hvcnRzZWNyZXQ"}'),
         (EdgeSettings, "PENSTOCK_GPU_KEY", "c2hvcnRzZWNyZXQ\n"),
         (EdgeSettings, "PENSTOCK_GPU_SECRET", ""),
+        (EdgeSettings, "PENSTOCK_GPU_KEY", "ssm:"),
+        (EdgeSettings, "PENSTOCK_GPU_KEY", "ssm:no/slash/c2hvcnRzZWNyZXQ"),
+        (EdgeSettings, "PENSTOCK_GPU_SECRET", "ssm:/c2hvcnRzZWNyZXQ/with space"),
+        (EdgeSettings, "PENSTOCK_TICKET_KEYS", "ssm:c2hvcnRzZWNyZXQ="),
+        (EdgeSettings, "PENSTOCK_TICKET_KEYS", "ssm:/aws/c2hvcnRzZWNyZXQ"),
+        (EdgeSettings, "PENSTOCK_TICKET_KEYS", "ssm:/SSMc2hvcnRzZWNyZXQ"),
+        (EdgeSettings, "PENSTOCK_TICKET_KEYS", "ssm:/aws/reference/secretsmanager/"),
+        (EdgeSettings, "PENSTOCK_TICKET_KEYS", "ssm:/aws/reference/secretsmanager/c2hvcnRzZWNyZXQ!"),
+        (EdgeSettings, "PENSTOCK_TICKET_KEYS", "ssm:" + "/a" * 16),
+        (EdgeSettings, "PENSTOCK_TICKET_KEYS", "ssm:" + "a" * 1_012),
+        (EdgeSettings, "PENSTOCK_SECRETS_CACHE_S", "0"),
+        # Of 32 bytes in base64, and so a good key of the id "ssm", were it not a reference.
+        (GpuSettings, "PENSTOCK_TICKET_KEYS", "ssm:/penstock/production/c2hvcnRzZWNyZXQ/ticketkey"),
         (EdgeSettings, "PENSTOCK_CORS_ORIGINS", "c2hvcnRzZWNyZXQ"),
         (EdgeSettings, "PENSTOCK_CORS_ORIGINS", "https://app.example,https://c2hvcnRzZWNyZXQ/"),
         (EdgeSettings, "PENSTOCK_DELIVERY", "c2hvcnRzZWNyZXQ"),
@@ -121,12 +135,13 @@ def test_half_of_the_proxys_credentials_opens_nothing(monkeypatch: pytest.Monkey
         read_settings(EdgeSettings)
 
 
-def test_the_proxys_credentials_are_headers_and_nothing_that_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_proxys_credentials_are_nothing_that_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     set_all(monkeypatch, EDGE)
-    assert read_settings(EdgeSettings).proxy_headers() == {}
+    assert read_settings(EdgeSettings).gpu_key is None
     set_all(monkeypatch, {"PENSTOCK_GPU_KEY": "wk-hush", "PENSTOCK_GPU_SECRET": "ws-hush"})
     settings = read_settings(EdgeSettings)
-    assert settings.proxy_headers() == {"Modal-Key": "wk-hush", "Modal-Secret": "ws-hush"}
+    assert settings.gpu_key is not None
+    assert settings.gpu_key.get_secret_value() == "wk-hush"
     assert "hush" not in f"{settings!r} {settings.model_dump_json()}"
 
 
@@ -171,3 +186,27 @@ def test_settings_do_not_change_once_read(monkeypatch: pytest.MonkeyPatch) -> No
     settings = read_settings(EdgeSettings)
     with pytest.raises(ValueError, match="frozen"):
         settings.gpu_url = "http://elsewhere"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "/penstock/production/ticket-keys",
+        "ticket_keys.2",
+        "/a" * 15,
+        "a" * 1_011,
+        "/aws/reference/secretsmanager/penstock/Ticket+Keys@2=x",
+    ],
+)
+def test_a_secret_may_be_a_reference(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    secret = ("PENSTOCK_TICKET_KEYS", "PENSTOCK_GPU_KEY", "PENSTOCK_GPU_SECRET")
+    set_all(monkeypatch, {**EDGE, **dict.fromkeys(secret, f"ssm:{name}")})
+    settings = read_settings(EdgeSettings)
+    for one in (settings.ticket_keys, settings.gpu_key, settings.gpu_secret):
+        assert one is not None
+        assert name_in(one) == name
+
+
+def test_a_secret_itself_is_no_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_all(monkeypatch, EDGE)
+    assert name_in(read_settings(EdgeSettings).ticket_keys) is None

@@ -16,8 +16,10 @@ from penstock.ledger import AccessDenied, Refused, Reserved
 async def admit(exchange: Exchange, proceed: Proceed) -> Response:
     """Set `exchange.lease`, or raise RateLimited (429), BudgetExceeded (402), Unauthenticated or Forbidden.
 
+    Sets `exchange.credentials` before, or raises Unavailable: what cannot be sent on reserves nothing.
     Where the rest of the way fails, the lease is given back: a request that was never taken up is free.
     """
+    exchange.credentials = await exchange.edge.keyring.get()
     now = now_ms()
     outcome = await _reserve(exchange, now)
     if isinstance(outcome, Refused):

@@ -33,7 +33,7 @@ def _ticket(exchange: Exchange) -> str:
         body_hash=hash_body(exchange.body),
         expires_at=exchange.lease.reserved_at + exchange.edge.settings.startup_budget_s * SECOND,
     )
-    return exchange.edge.tickets.sign(ticket)
+    return exchange.credentials.tickets.sign(ticket)
 
 
 def _redirect(exchange: Exchange, ticket: str) -> Response:

@@ -57,7 +57,7 @@ def check_edge(deployment: Deployment, models: ModelTable) -> Iterator[Finding]:
         yield wrong(f"the edge's settings: {error}", "`penstock deploy urls` prints PENSTOCK_GPU_URL")
         return
     yield right("the edge's settings are complete, and lead to every model")
-    if deployment.delivery == "relay" and not settings.proxy_headers():
+    if deployment.delivery == "relay" and settings.gpu_key is None:
         yield wrong(
             "PENSTOCK_GPU_KEY and PENSTOCK_GPU_SECRET are not set, and Modal lets nobody in without them",
             "`modal workspace proxy-tokens create` gives both",

@@ -11,6 +11,7 @@ from penstock import keys
 from penstock.errors import BadRequest
 from penstock.ledger import Limits
 from penstock.schemas.completion import event
+from penstock.ticket import TicketKeys
 from tests.integration.edge.conftest import Deploy, Logged
 from tests.integration.edge.deployment import Deployment
 from tests.integration.edge.stand_in import ANSWER, JSON, STARTED, WORDS, Call, answer, chunk_of
@@ -69,7 +70,7 @@ async def crashes(deployment: Deployment, monkeypatch: pytest.MonkeyPatch, promp
         raise RuntimeError(f"unexpected: {SECRET}")
 
     with monkeypatch.context() as patch:
-        patch.setattr(deployment.edge.tickets, "sign", fail)
+        patch.setattr(TicketKeys, "sign", fail)
         assert (await deployment.chat(**prompt)).status_code == 500
     with monkeypatch.context() as patch:
         patch.setattr(relayed_stream, "whole_events", fail)

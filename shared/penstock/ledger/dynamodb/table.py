@@ -8,16 +8,14 @@ line what is in the way. botocore's own retries are off: ours know the deadline,
 """
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
-from functools import cache
 from typing import Any, TypeVar
 
 from aiobotocore.config import AioConfig
-from aiobotocore.session import get_session
 from botocore.exceptions import BotoCoreError, ClientError
 
+from penstock import aws
 from penstock.ledger.dynamodb.expression import Key, Update
 from penstock.ledger.dynamodb.patience import PATIENCE, REFUSED, Patience, transient
 from penstock.ledger.dynamodb.values import Item, Value, item_from_wire, item_to_wire, to_wire
@@ -44,18 +42,6 @@ _CONFIG = AioConfig(
 )
 
 
-@cache
-def _models() -> Any:
-    """AWS's own description of its services, read once: that takes longer than making a client."""
-    return get_session().get_component("data_loader")
-
-
-def _session() -> Any:
-    session = get_session()
-    session.register_component("data_loader", _models())
-    return session
-
-
 class ConditionFailed(Exception):
     """A write's condition did not hold, so nothing was written. `item` is as it was; None where there is none."""
 
@@ -77,11 +63,7 @@ class Table:
         """A table's client. Sends nothing yet. Raises LedgerUnavailable where the configuration is wrong."""
         stack = AsyncExitStack()
         try:
-            # botocore knows AWS_DEFAULT_REGION; AWS_REGION is what AWS's other SDKs, and Lambda, say.
-            region = os.environ.get("AWS_REGION")
-            client = await stack.enter_async_context(
-                _session().create_client("dynamodb", region_name=region, config=_CONFIG)
-            )
+            client = await stack.enter_async_context(aws.client("dynamodb", _CONFIG))
         except (BotoCoreError, ValueError) as error:
             raise LedgerUnavailable(f"the AWS configuration: {error}") from error
         return cls(name, client, stack)
