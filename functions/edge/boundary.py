@@ -7,7 +7,6 @@ is never a key of anything.
 """
 
 import asyncio
-import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -25,9 +24,8 @@ from functions.edge.security_headers import secure
 from penstock.admission import new_request_id
 from penstock.errors import ApiError, DeadlineExceeded, Internal, Unavailable
 from penstock.schemas.completion import error_event
-from penstock.trace import read_trace
+from penstock.trace import read_callers_id, read_trace
 
-_WELL_FORMED = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 CLIENT_GONE = 499  # nginx's status for a request whose client left; it is only logged
 
 log = structlog.get_logger()
@@ -118,7 +116,7 @@ class _Passage:
         self._latest = b""  # of the body
         self._scope = scope
         headers = Headers(scope=scope)
-        self._client_id = _client_id(headers)
+        self._client_id = read_callers_id(headers.getlist)
         trace = read_trace(headers.getlist)
         if trace.id is not None:
             self.facts.update(trace_id=trace.id)
@@ -181,11 +179,6 @@ class _Passage:
             duration_ms=round((time.monotonic() - self._begun) * 1_000, 1),
             **self.facts,
         )
-
-
-def _client_id(headers: Headers) -> str | None:
-    sent = headers.get("x-request-id") or headers.get("x-client-request-id") or ""
-    return sent if _WELL_FORMED.fullmatch(sent) else None
 
 
 def _where(error: BaseException) -> str:

@@ -1,4 +1,5 @@
-"""Trace context: which trace a request belongs to, read from its headers, to be logged and passed on.
+"""Trace context: which trace a request belongs to, read from its headers, to be logged and passed on; and what its
+caller calls it.
 
 `traceparent` and `tracestate` are W3C's (Trace Context, Level 1), `X-Amzn-Trace-Id` is X-Ray's. Whoever serves a
 request passes them on as they came: no span is opened here, so the next one's parent is the caller's. What is
@@ -16,6 +17,7 @@ MAX_MEMBERS = 32  # of a tracestate
 _PARENT = re.compile(r"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-[!-~]{0,128})?")
 _MEMBER = re.compile(r"[ \t]*([a-z0-9][a-z0-9_*/@-]{0,255}=[ -+\--<>-~]{0,255}[!-+\--<>-~])?[ \t]*")
 _AMAZON = re.compile(r"[A-Za-z]{1,32}=[!-:<-~]{1,128}(; ?[A-Za-z]{1,32}=[!-:<-~]{1,128}){0,7};?")
+_CALLERS_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _ROOT = re.compile(r"(?:^|[; ])Root=1-([0-9a-f]{8})-([0-9a-f]{24})(?:;|$)")
 
 
@@ -40,6 +42,12 @@ def read_trace(sent: Callable[[str], Sequence[str]]) -> Trace:
     if _AMAZON.fullmatch(amazon) and (root := _ROOT.search(amazon)):
         amazon_id, headers["X-Amzn-Trace-Id"] = root[1] + root[2], amazon
     return Trace(w3c_id or amazon_id, headers)
+
+
+def read_callers_id(sent: Callable[[str], Sequence[str]]) -> str | None:
+    """The caller's own id of its request, as `X-Request-Id` or OpenAI's `X-Client-Request-Id`; None if malformed."""
+    value = next(filter(None, [*sent("x-request-id"), *sent("x-client-request-id")]), "")
+    return value if _CALLERS_ID.fullmatch(value) else None
 
 
 def _only(values: Sequence[str]) -> str:
