@@ -17,6 +17,7 @@ from uuid import uuid4
 
 import click
 import pytest
+import yaml  # type: ignore[import-untyped]
 from modal.cli.entry_point import entrypoint_cli
 
 from penstock.ledger.dynamodb import delete_table
@@ -49,7 +50,7 @@ class Reader:
 
     def script(self, block: str, edge: str = "") -> list[str]:
         """A block of the page for his table, his programs and his edge."""
-        block = block.replace("dynamodb://penstock", f"dynamodb://{self.table}").replace(".venv/bin", BIN)
+        block = block.replace("dynamodb://penstock-production", f"dynamodb://{self.table}").replace(".venv/bin", BIN)
         return ["bash", "-euo", "pipefail", "-c", block.replace("http://127.0.0.1:8000", edge)]
 
     def run(self, block: str, edge: str = "") -> str:
@@ -165,6 +166,28 @@ def test_the_page_has_the_commands_that_it_is_about() -> None:
     assert {tuple(words[1:3]) for words in PENSTOCK} >= {("weights", "pull"), ("deploy", "check"), ("deploy", "urls")}
 
 
+# -- the stack's names
+
+STACK = yaml.safe_load((ROOT / "serverless.yml").read_text(encoding="utf-8"))
+
+
+def test_every_parameter_that_the_page_gives_is_one_of_the_stack_s() -> None:
+    for_parameters = TEXT.partition("| for | parameters |")[2].partition("\n\n")[0]
+    given = {*re.findall(r"--param ([a-z]\w+)=", TEXT), *re.findall(r"[` ]([a-z]\w+)=\S", for_parameters)}
+    assert {"gpuUrl", "generation", "secrets", "domain", "waf"} <= given
+    assert given <= set(STACK["params"]["default"])
+
+
+def test_every_output_that_the_page_names_is_one_of_the_stack_s() -> None:
+    table = TEXT.partition("| output | |")[2].partition("\n\n")[0]
+    named = set(re.findall(r"^\| (.*?) \|", table.replace("`", ""), re.MULTILINE)) - {"---"}
+    named = {name for names in named for name in names.split(", ")}
+    sources = "".join(path.read_text("utf-8") for path in (ROOT / "infra").glob("*.yml"))
+    assert "BaseUrl" in named
+    for name in named:
+        assert re.search(rf"^ +{name}:\n +(Description|Value):", sources, re.MULTILINE), name
+
+
 # -- the rights
 
 DYNAMODB = ROOT / "shared" / "penstock" / "ledger" / "dynamodb"
@@ -185,7 +208,40 @@ def test_the_rights_that_the_page_gives_are_those_that_the_ledger_needs() -> Non
     named = set(re.findall(r"`(dynamodb:\w+)`", TEXT))
     assert set(gpu["Action"]) | named == asked()
     assert "dynamodb:Scan" not in gpu["Action"]
-    assert gpu["Resource"].endswith(":table/penstock")
+    assert gpu["Resource"].endswith(":table/penstock-production")
+
+
+def rights() -> list[dict[str, Any]]:
+    """The statements of the role that deploys."""
+    policy = json.loads((ROOT / "infra" / "deploy-rights.json").read_text(encoding="utf-8"))
+    assert len(json.dumps(policy, separators=(",", ":"))) < 10_240  # what IAM takes for a role
+    statements: list[dict[str, Any]] = policy["Statement"]
+    return statements
+
+
+def test_the_deploy_role_may_make_every_kind_of_resource_that_the_stack_can_have() -> None:
+    sources = [ROOT / "serverless.yml", *(ROOT / "infra").glob("*.yml")]
+    kinds = {kind for path in sources for kind in re.findall(r"Type: AWS::(\w+)::", path.read_text("utf-8"))}
+    assert {"DynamoDB", "IAM", "S3", "WAFv2"} <= kinds
+    by_osls = {"CloudFormation", "Events", "Lambda", "Logs"}
+    services = {action.partition(":")[0] for statement in rights() for action in statement["Action"]}
+    assert services == {kind.lower() for kind in kinds | by_osls}
+
+
+def test_the_deploy_role_s_actions_are_named_and_on_the_stack_s_own_where_they_can_be() -> None:
+    for statement in rights():
+        assert not [action for action in statement["Action"] if "*" in action]
+        resources = statement["Resource"]
+        for resource in [resources] if isinstance(resources, str) else resources:
+            if resource == "*":  # neither of these knows one
+                assert statement["Action"] == ["cloudformation:ValidateTemplate", "logs:DescribeLogGroups"]
+            elif "penstock-STAGE" not in resource:  # names that AWS makes up, or that are the account's
+                assert re.match(
+                    r"arn:aws:(apigateway:REGION::|wafv2:REGION:ACCOUNT_ID:regional|route53:::)/?", resource
+                )
+    asked = {action for statement in rights() for action in statement["Action"]}
+    assert not asked & {"dynamodb:GetItem", "dynamodb:Scan", "dynamodb:DeleteTable"}
+    assert not [action for action in asked if action.startswith(("ssm:", "secretsmanager:", "kms:"))]
 
 
 def test_a_role_trusts_one_app_or_one_environment_and_says_for_whom_a_token_has_to_be() -> None:

@@ -3,6 +3,7 @@
 What zizmor finds by itself (scripts/lint) is shown to be found; the rest is held here.
 """
 
+import os
 import re
 import shutil
 import subprocess
@@ -18,6 +19,7 @@ from tests.unit.repository.workflows import FOLDER, Step, Workflow, workflow
 WORKFLOWS = [Workflow(path) for path in sorted(FOLDER.iterdir())]
 STEPS = [step for one in WORKFLOWS for step in one.steps()]
 SCRIPTS = [step for step in STEPS if step.run]
+OSLS = "node_modules/.bin/osls"
 ENVIRONMENT = "${{ inputs.environment || (github.ref_type == 'tag' && 'production' || 'staging') }}"
 
 every_workflow = pytest.mark.parametrize("one", WORKFLOWS, ids=lambda one: one.path.name)
@@ -60,7 +62,7 @@ def test_rights_are_given_to_jobs_and_are_the_least(one: Workflow) -> None:
 def test_every_job_ends_in_time_and_one_at_a_time(one: Workflow) -> None:
     for job in one.jobs.values():
         if "steps" in job:
-            assert 0 < job["timeout-minutes"] <= 180
+            assert 0 < job["timeout-minutes"] <= 300
             assert job["concurrency"]["group"]
 
 
@@ -88,7 +90,8 @@ def test_everything_that_a_script_calls_is_there(step: Step, monkeypatch: pytest
     programs = re.findall(r"^\s*(?:\w+=\$\()?(\S*/\S+)", step.run.partition("\n")[2], re.MULTILINE)
     assert programs or step.run.splitlines()[1].startswith("sudo sysctl ")
     for program in programs:
-        assert (ROOT / program).is_file()
+        # osls is there once npm has installed it, at the version of the lock.
+        assert program == OSLS or (ROOT / program).is_file()
     for module in re.findall(r"-m (functions[\w.]+)", step.run):
         assert (ROOT / f"{module.replace('.', '/')}.py").is_file()
     for folder in re.findall(r"\btests/\w+", step.run):
@@ -116,20 +119,82 @@ def test_nothing_is_deployed_before_every_check_has_passed_on_that_commit() -> N
 
 def test_secrets_are_given_to_the_steps_that_need_them_and_to_no_other() -> None:
     holders = [step.name for step in STEPS if "secrets." in str(step.fields)]
-    assert holders == [step.name for step in STEPS if re.search(r"bin/modal |weights pull|tests/smoke", step.run)]
+    asking = r"bin/modal |weights pull|deploy urls|tests/smoke"
+    assert holders == [step.name for step in STEPS if re.search(asking, step.run)]
     written = sum(one.text.count("secrets.") for one in WORKFLOWS)
     assert written == sum(str(dict(step.env)).count("secrets.") for step in STEPS)
-    given = [step.name for step in STEPS if "steps.aws.outputs" in str(step.fields)]
-    assert given == ["Make the ledger's table, where there is none"]
-    assert deployment("Assume the role in AWS").fields["with"]["output-env-credentials"] is False
+
+
+def test_credentials_of_aws_are_given_to_the_steps_that_change_the_stack_and_to_no_other() -> None:
+    given = [step.name for step in STEPS if re.search(r"steps\.aws\w*\.outputs", str(step.fields))]
+    assert given == [step.name for step in STEPS if re.search(rf"scripts/deploy|{OSLS} ", step.run)]
+    assert len(given) == 3
+    assumed = [step for step in STEPS if "role-to-assume" in step.fields.get("with", {})]
+    assert [step.fields["id"] for step in assumed] == ["aws", "aws_again"]
+    for step in assumed:
+        assert step.fields["with"]["output-env-credentials"] is False
+
+
+def test_the_gpu_half_is_deployed_before_the_edge_that_sends_it_requests_and_the_edge_goes_back_first() -> None:
+    names = [step.name for step in workflow("deploy").steps()]
+    order = [
+        "Pull new weights before they are served",
+        "Deploy the GPU half",
+        "Pull the weights of every model that are not there yet",
+        "Note which edge is deployed now",
+        "Deploy the table and the edge",
+        "Ask every model something",
+        "Go back to the edge that was deployed before",
+        "Go back to the GPU half that was deployed before",
+    ]
+    assert [name for name in names if name in order] == order
+    assert names[-1] == order[-1]
 
 
 def test_a_deployment_that_fails_afterwards_is_rolled_back() -> None:
-    *steps, last = workflow("deploy").steps()
-    assert last.fields["if"] == "(failure() || cancelled()) && steps.gpu.outcome == 'success'"
+    steps = list(workflow("deploy").steps())
+    conditions = {step.name: step.fields["if"] for step in steps if "if" in step.fields}
+    edge, gpu = (f"(failure() || cancelled()) && steps.{half}.outcome == 'success'" for half in ("edge", "gpu"))
+    assert conditions == {
+        "Assume the role in AWS again, to go back": edge,
+        "Go back to the edge that was deployed before": edge,
+        "Go back to the GPU half that was deployed before": gpu,
+    }
     assert deployment("Deploy the GPU half").fields["id"] == "gpu"
-    assert ".venv/bin/modal app rollback" in last.run
-    assert not [step.name for step in steps if step.fields.get("continue-on-error") or "if" in step.fields]
+    assert deployment("Deploy the table and the edge").fields["id"] == "edge"
+    assert f"{OSLS} rollback" in deployment("Go back to the edge that was deployed before").run
+    assert ".venv/bin/modal app rollback" in deployment("Go back to the GPU half that was deployed before").run
+    assert not [step.name for step in steps if step.fields.get("continue-on-error")]
+
+
+# What `osls deploy list` prints, as osls 4.3.1 writes it.
+LISTED = """
+2026-11-20 09:15:02 UTC
+Timestamp: 1795166102330
+Files:
+  - compiled-cloudformation-template.json
+  - edge.zip
+2026-11-24 10:00:00 UTC
+Timestamp: 1795514400123
+Files:
+  - compiled-cloudformation-template.json
+"""
+
+
+@pytest.mark.parametrize(("listed", "code", "noted"), [(LISTED, 0, "1795514400123"), ("", 1, "")])
+def test_the_edge_that_is_gone_back_to_is_the_last_that_was_deployed(
+    tmp_path: Path, listed: str, code: int, noted: str
+) -> None:
+    """A stack that is not there yet is osls's error, and no failure of the step."""
+    output = tmp_path / "output"
+    osls = tmp_path / OSLS
+    osls.parent.mkdir(parents=True)
+    osls.write_text(f"#!/bin/sh\ncat <<'END'\n{listed}\nEND\nexit {code}\n")
+    osls.chmod(0o755)
+    environment = {**os.environ, "GITHUB_OUTPUT": str(output), "STAGE": "staging", "GPU_URL": "{}"}
+    script = deployment("Note which edge is deployed now").run
+    subprocess.run(["bash", "-c", script], cwd=tmp_path, env=environment, timeout=60, check=True)
+    assert output.read_text() == f"timestamp={noted}\n"
 
 
 def test_a_step_that_hangs_fails_before_its_job_is_cancelled() -> None:
@@ -142,7 +207,7 @@ def test_a_step_that_hangs_fails_before_its_job_is_cancelled() -> None:
 @pytest.mark.parametrize(
     ("name", "printed"),
     [
-        ("Go back to what was deployed before", "modal app rollback penstock\n"),
+        ("Go back to the GPU half that was deployed before", "modal app rollback penstock\n"),
         ("Pull new weights before they are served", "penstock weights pull\n"),
         ("Pull the weights of every model that are not there yet", "penstock weights pull\n"),
     ],
