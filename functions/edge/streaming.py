@@ -1,9 +1,9 @@
 """The Lambda runtime that streams: it runs the edge's app in place of AWS's runtime for Python, which buffers.
 
 Lambda starts it through `stream`, a wrapper that AWS_LAMBDA_EXEC_WRAPPER names on the managed runtime. The function's
-handler stays Mangum's (`_HANDLER`, functions.edge.handler.handler): the app in it is what is run here. One invocation at
-a time, all on one event loop, in which the app's connections live on: the app is started once, and never around an
-invocation.
+handler stays Mangum's (`_HANDLER`, functions.edge.handler.handler): the app in it is what is run here. One invocation
+at a time, all on one event loop, in which the app's connections live on: the app is started once, and never around
+an invocation.
 
 What is promised:
 

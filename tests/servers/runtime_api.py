@@ -40,10 +40,11 @@ class Invocation:
     """One event, and what came of it."""
 
     event: bytes
-    deadline: int
+    timeout: float  # seconds from when it is given
     manner: Manner
     trace_id: str | None
     id: str = field(default_factory=lambda: str(uuid4()))
+    deadline: int = 0  # milliseconds since the epoch, once it was given
     headers: dict[str, str] = field(default_factory=dict)  # of the response
     chunks: list[tuple[float, bytes]] = field(default_factory=list)  # by the monotonic clock
     trailers: dict[str, str] = field(default_factory=dict)
@@ -115,8 +116,7 @@ class RuntimeApi:
     ) -> Invocation:
         """Put an event in the queue: JSON, or what is to be sent as it is."""
         data = event if isinstance(event, bytes) else orjson.dumps(event)
-        deadline = int((time.time() + timeout) * 1_000)
-        invocation = Invocation(data, deadline, manner or Manner(), trace_id)
+        invocation = Invocation(data, timeout, manner or Manner(), trace_id)
         self._waiting.append(invocation)
         self._more.set()
         return invocation
@@ -173,6 +173,7 @@ class RuntimeApi:
             leaving.cancel()
             await asyncio.gather(leaving, return_exceptions=True)
         given = self._current = self._waiting.popleft()
+        given.deadline = int((time.time() + given.timeout) * 1_000)
         headers = {
             "Content-Type": "application/json",
             "Lambda-Runtime-Aws-Request-Id": given.id,

@@ -11,13 +11,16 @@ from typing import Any
 import orjson
 import pytest
 
+from functions.edge.edge import FAILURES
+from functions.edge.security_headers import ALWAYS
+from penstock import keys
 from penstock.ledger import open_ledger
 from penstock.schemas.completion import DONE, event
 from penstock.ticket import TicketKeys
 from tests.integration.edge.deployment import CHAT, PROMPT, TABLE, TICKET_KEYS, Owner, enrol
 from tests.integration.edge.invocations import SHAPES, Answered, Sent, answered
 from tests.integration.edge.serving import serving
-from tests.integration.edge.stand_in import ANSWER, STARTED, Call, StandIn, answer, chunk_of, stream_of
+from tests.integration.edge.stand_in import ANSWER, JSON, STARTED, Call, StandIn, answer, chunk_of, stream_of
 
 pytestmark = pytest.mark.anyio
 
@@ -37,11 +40,15 @@ class Function:
 
     async def invoke(self, shape: str, sent: Sent) -> Answered:
         """Invoke it with the request as an event of that shape."""
+        return answered(await self.raw(shape, sent))
+
+    async def raw(self, shape: str, sent: Sent) -> Any:
+        """The same; the response as Lambda gets it."""
         assert self.process.stdin is not None
         self.process.stdin.write(orjson.dumps(SHAPES[shape](sent)) + b"\n")
         answer = await read_line(self.process)
         self.kept = answer["kept"]
-        return answered(answer["response"])
+        return answer["response"]
 
     async def chat(self, shape: str, as_base64: bool = False, **changes: Any) -> Answered:
         """A chat completion with the owner's key."""
@@ -156,6 +163,12 @@ async def test_every_shape_of_event(function: Function) -> None:
     assert PROMPT not in log
 
 
+async def test_events_are_read_as_the_streaming_runtime_reads_them(function: Function) -> None:
+    """Mangum by itself would raise at this Host."""
+    for shape in ("rest_api", "http_api", "function_url"):
+        assert (await function.invoke(shape, Sent("GET", "/health", {"Host": "a:b:c"}))).status == 200
+
+
 async def test_an_invocation_uses_what_the_one_before_has_opened(function: Function) -> None:
     await function.chat("function_url")
     ledger_and_http = function.kept
@@ -211,6 +224,82 @@ async def test_a_stream_that_breaks_off_ends_with_an_error_in_a_whole_answer(fun
     assert b"[DONE]" not in broken.body
     function.gpu.behave = answer
     assert (await function.chat("rest_api", stream=True)).body.endswith(DONE)
+
+
+async def test_an_answer_that_lambda_would_lose_is_a_413(function: Function) -> None:
+    """Lambda takes 6 MB of JSON, in which each quote is two bytes."""
+    content = '"' * (3 << 20)
+
+    async def answer_at_length(call: Call) -> None:
+        await call.respond(200, JSON, orjson.dumps({"choices": [{"message": {"content": content}}]}))
+
+    function.gpu.behave = answer_at_length
+    for shape in ("rest_api", "function_url"):
+        lost = await function.chat(shape)
+        assert (lost.status, lost.json["error"]["code"]) == (413, "answer_too_large"), shape
+        assert lost.headers["content-type"] == "application/json"
+        assert lost.headers["x-request-id"] == function.gpu.calls[-1].ticket.lease.id
+        assert lost.headers["content-length"] == str(len(lost.body))
+    assert "answer_too_large" in function.log()
+    content = "a" * (5 << 20)
+    assert (await function.chat("rest_api")).json["choices"][0]["message"]["content"] == content
+
+
+async def test_what_is_text_is_not_base64(function: Function) -> None:
+    for path in ("/health", "/docs", "/openapi.json", "/v1/usage?format=csv"):
+        path, _, query = path.partition("?")
+        raw = await function.raw("rest_api", Sent("GET", path, function.owner.bearer, query))
+        assert (raw["statusCode"], raw["isBase64Encoded"]) == (200, False), path
+    headers = {"Content-Type": "application/json", **function.owner.bearer}
+    body = orjson.dumps({**CHAT, "stream": True})
+    raw = await function.raw("rest_api", Sent("POST", "/v1/chat/completions", headers, "", body))
+    assert raw["isBase64Encoded"] is False
+    assert raw["body"].endswith("data: [DONE]\n\n")
+
+
+async def test_every_answer_has_the_security_headers(function: Function) -> None:
+    for sent in (Sent("GET", "/health"), Sent("GET", "/nowhere"), Sent("GET", "/v1/models")):
+        answer = await function.invoke("rest_api", sent)
+        assert {name: answer.headers[name.lower()] for name in ALWAYS} == ALWAYS
+        assert answer.headers["strict-transport-security"] == "max-age=31536000"
+
+
+@pytest.mark.parametrize("shape", ["alb", "alb_multi_value", "rest_api", "function_url"])
+async def test_a_client_cannot_choose_its_address(function: Function, shape: str) -> None:
+    """Wrong keys are counted by address. What a client sends as X-Forwarded-For, a load balancer appends to."""
+    statuses = set()
+    for number in range(FAILURES + 5):
+        forged = {"X-Forwarded-For": f"10.0.0.{number}, 198.51.100.7"}
+        headers = {"Authorization": f"Bearer {keys.mint().reveal()}", **forged}
+        statuses.add((await function.invoke(shape, Sent("GET", "/v1/models", headers))).status)
+    assert statuses == {401, 429}
+
+
+async def test_an_answer_that_takes_too_long_is_a_504_and_ends_at_the_gpu(
+    start: Callable[..., Awaitable[Function]],
+) -> None:
+    function = await start(TIMEOUT_S="3")
+
+    async def take_it_up_and_think(call: Call) -> None:
+        await call.claim()
+        await call.gone.wait()
+        await call.settle()
+
+    function.gpu.behave = take_it_up_and_think
+    late = await function.chat("rest_api")
+    assert (late.status, late.json["error"]["code"]) == (504, "deadline_exceeded")
+    assert late.headers["x-should-retry"] == "false"
+    await asyncio.wait_for(function.gpu.calls[-1].gone.wait(), 20)
+    function.gpu.behave = answer
+    assert (await function.chat("rest_api")).status == 200
+
+
+async def test_a_model_that_is_not_there_in_time_is_starting(start: Callable[..., Awaitable[Function]]) -> None:
+    function = await start(TIMEOUT_S="4")
+    function.gpu.proxy = [503] * 100
+    cold = await function.chat("rest_api")
+    assert (cold.status, cold.json["error"]["code"]) == (503, "model_starting")
+    assert int(cold.headers["retry-after"]) > 0
 
 
 async def test_a_wrong_setting_is_named_and_not_shown(
