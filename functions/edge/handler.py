@@ -6,9 +6,8 @@ start-up and shutdown around every single invocation; the app opens what it need
 `streaming` runs the same app in Mangum's place, and reads events with the same classes.
 """
 
-from mangum import Mangum
-
 from functions.edge.app import create_app
+from functions.edge.buffered import Buffered
 from functions.edge.lambda_event import HANDLERS
 
-handler = Mangum(create_app(), lifespan="off", custom_handlers=[*HANDLERS])
+handler = Buffered(create_app(), lifespan="off", custom_handlers=[*HANDLERS])

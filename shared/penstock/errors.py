@@ -119,6 +119,14 @@ class BodyTooLarge(ApiError):
     code = "request_too_large"
 
 
+class AnswerTooLarge(ApiError):
+    """413: the answer is over what can be sent. It was made and is paid for; a retry would do it again."""
+
+    status = 413
+    type = "invalid_request_error"
+    code = "answer_too_large"
+
+
 class Unprocessable(ApiError):
     """422: well formed, but at odds with what was sent before."""
 
