@@ -26,6 +26,7 @@ REQUEST_HEADERS = (
     "traceparent",
     "tracestate",
     "User-Agent",
+    "X-Amzn-Trace-Id",
     "x-api-key",
     "X-Client-Request-Id",
     "X-Request-Id",
