@@ -17,7 +17,7 @@ BIN = str(os.path.dirname(sys.executable))  # noqa: PTH120 (a symlink must stay 
 
 def run(service: Service, script: str) -> "subprocess.CompletedProcess[str]":
     ledger = f"sqlite:///{service.data.resolve() / 'ledger.db'}"
-    script = script.replace("dynamodb://penstock", ledger).replace("http://127.0.0.1:8000", service.url)
+    script = script.replace("dynamodb://penstock-production", ledger).replace("http://127.0.0.1:8000", service.url)
     command = ["bash", "-euo", "pipefail", "-c", script.replace(".venv/bin", BIN)]
     return subprocess.run(command, check=False, capture_output=True, text=True, timeout=300, cwd=ROOT)
 
@@ -45,3 +45,31 @@ def test_every_command_line_of_the_page_is_one_that_the_program_knows(monkeypatc
         shown = done(here(*words, "--help"))
         for option in re.findall(r"--[a-z-]+", options):
             assert option in shown, (command, option)
+
+
+def test_every_alarm_of_the_stack_is_explained() -> None:
+    alarms = set(re.findall(r"^ +(\w+Alarm):$", (ROOT / "infra" / "alarms.yml").read_text("utf-8"), re.MULTILINE))
+    assert alarms >= {"ApiErrorsAlarm", "LedgerThrottlesAlarm"}
+    table = TEXT.partition("| alarm | means | look at |")[2].partition("\n\n")[0]
+    assert set(re.findall(r"`(\w+Alarm)`", table)) == alarms
+
+
+def test_the_fields_that_are_asked_for_in_the_logs_are_those_that_the_edge_writes() -> None:
+    queries = re.findall(r"^filter (.*)$", TEXT, re.MULTILINE)
+    known = {
+        "event",
+        "level",
+        "request_id",
+        "status",
+        "error",
+        "route",
+        "model",
+        "crash",
+        "at",
+        "account",
+        "duration_ms",
+    }
+    words = {word for query in queries for word in re.findall(r"[a-z_]+", re.sub(r'"[^"]*"', "", query))}
+    grammar = {"filter", "and", "stats", "count", "by", "sort", "desc", "limit", "ispresent"}
+    assert len(queries) == 5
+    assert words - grammar <= known
