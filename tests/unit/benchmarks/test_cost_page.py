@@ -3,10 +3,15 @@
 import re
 
 import pytest
+import yaml  # type: ignore[import-untyped]
 
 from benchmarks.cost import prices
 from benchmarks.cost.edge import (
+    ARCHITECTURE,
     CHUNK_BYTES,
+    LOG_BYTES,
+    MEMORY_MB,
+    SECRETS_CACHE_S,
     WRITE_UNITS,
     Stream,
     direct,
@@ -20,6 +25,7 @@ from benchmarks.cost.page import tables
 from benchmarks.ledger.accounts import ItemSizes
 from benchmarks.ledger.cost import request_units
 from penstock.schemas.completion import ChatCompletionChunk, ChoiceDelta, ChunkChoice, event
+from penstock.settings import EdgeSettings
 from tests.unit.repository.locks import ROOT
 
 PAGE = (ROOT / "docs" / "cost.md").read_text(encoding="utf-8")
@@ -35,6 +41,7 @@ def test_the_page_says_the_numbers_that_are_computed() -> None:
     assert f"a stream that is always open is ${open_stream_month():.2f} a month" in text
     assert f"With {streams_for_a_machine():.2f} streams open on average" in text
     assert f"${prices.MACHINE_MONTH:.2f} a month" in text
+    assert f"A request logs {sum(LOG_BYTES.values()) / 1_000} KB" in text
     assert f"{Stream(10).tokens} tokens and {Stream(10).size / 1_000:.0f} KB" in text
 
 
@@ -105,3 +112,14 @@ def test_tokens_cost_what_the_container_s_seconds_cost() -> None:
 def test_a_snapshot_costs_by_the_month_and_a_stream_nine_times_that() -> None:
     assert snapshot_month() == pytest.approx(30 * 86_400 * 1.5046e-6)
     assert open_stream_month() / snapshot_month() == pytest.approx(13.3334 / 1.5046)
+
+
+def test_the_functions_are_those_of_the_stack() -> None:
+    stack = yaml.safe_load((ROOT / "serverless.yml").read_text(encoding="utf-8"))
+    assert stack["provider"]["memorySize"] == MEMORY_MB
+    assert "memorySize" not in (ROOT / "infra" / "edge.yml").read_text(encoding="utf-8")
+    assert stack["params"]["default"]["architecture"] == ARCHITECTURE
+
+
+def test_secrets_are_read_again_as_often_as_the_edge_does_it() -> None:
+    assert EdgeSettings.model_fields["secrets_cache_s"].default == SECRETS_CACHE_S
