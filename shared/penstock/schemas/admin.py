@@ -112,7 +112,7 @@ class SwitchRequest(Strict):
 class PageQuery(BaseModel):
     """Which part of a list is asked for, as of OpenAI's lists."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     limit: Annotated[int, Field(ge=1, le=MAX_PAGE), BeforeValidator(_count)] = 20
 

@@ -22,7 +22,7 @@ _IN_JSONS_WORDS = {
 class Strict(BaseModel):
     """A part of a body: JSON types are not converted, and unknown names are refused."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
 
 
 def wrong_at(place: str, message: str, kind: str = "invalid_value") -> PydanticCustomError:

@@ -44,7 +44,7 @@ OwnGroup = Literal["day", "key", "model"]
 class _Days(BaseModel):
     """The days of a report, both included, in UTC."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     since: Day | None = Field(default=None, description="The first UTC day; without it, the first of until's month.")
     until: Day | None = Field(default=None, description="The last UTC day; without it, today.")

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 class Wire(BaseModel):
     """A part of an answer."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     def wire(self) -> bytes:
         """The JSON bytes of the fields that were set."""
