@@ -14,6 +14,7 @@ from benchmarks.failure import BenchmarkFailed
 from benchmarks.ledger.measure import measure as measure_ledger
 from benchmarks.modal.measure import measure as measure_modal
 from benchmarks.report import Report
+from benchmarks.streaming.measure import measure as measure_streaming
 
 _BENCHMARKS: dict[str, Callable[[bool, Callable[[str], None]], Report]] = {
     "coldstart": measure_coldstart,
@@ -21,6 +22,7 @@ _BENCHMARKS: dict[str, Callable[[bool, Callable[[str], None]], Report]] = {
     "engine": measure_engine,
     "ledger": measure_ledger,
     "modal": measure_modal,
+    "streaming": measure_streaming,
 }
 
 

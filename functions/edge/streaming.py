@@ -31,7 +31,7 @@ from contextlib import suppress
 from importlib import import_module
 
 import structlog
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from functions.edge import lambda_snapshot
 from functions.edge.lambda_invocation import invoke
@@ -79,10 +79,21 @@ def _run(runner: asyncio.Runner, api: RuntimeApi) -> int:
 
 
 def _app(handler: str) -> ASGIApp:
-    """The app of the function's handler, `module.name`. Raises whatever its import raises."""
+    """The app of the function's handler, `module.name`. Raises whatever its import raises.
+
+    Where the module has a `rest`, its `wake` comes before every request, as Mangum's handler has it: see `snapshot`.
+    """
     module, _, name = handler.rpartition(".")
-    app: ASGIApp = getattr(import_module(module.replace("/", ".")), name).app
-    return app
+    loaded = import_module(module.replace("/", "."))
+    app: ASGIApp = getattr(loaded, name).app
+    rest = getattr(loaded, "rest", None)
+
+    async def woken(scope: Scope, receive: Receive, send: Send) -> None:
+        if rest is not None and scope["type"] == "http":
+            await rest.wake()
+        await app(scope, receive, send)
+
+    return woken
 
 
 def _take_snapshot(runner: asyncio.Runner, api: RuntimeApi) -> int:

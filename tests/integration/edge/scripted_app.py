@@ -32,6 +32,12 @@ def note(name: str, text: str = "") -> None:
     _place(f"{name}.tmp").rename(_place(name))
 
 
+def add(name: str, text: str = "") -> None:
+    """Tell the test one more thing, on a line of its own."""
+    with _place(name).open("a") as file:
+        file.write(f"{text}\n")
+
+
 async def go(step: int) -> None:
     """Wait until the test lets this step be done."""
     while not _place(f"go-{step}").exists():
@@ -252,11 +258,9 @@ async def _live(scope: Scope, receive: Messages, send: Send) -> None:
         case "goes on":
             await send({"type": "lifespan.startup.complete"})
             await asyncio.Event().wait()
-    with _place("lives").open("a") as lives:
-        lives.write("started\n")
+    add("lives", "started")
     scope["state"]["since"] = "the start"
     await send({"type": "lifespan.startup.complete"})
     await receive()
-    with _place("lives").open("a") as lives:
-        lives.write("stopped\n")
+    add("lives", "stopped")
     await send({"type": "lifespan.shutdown.complete"})

@@ -5,7 +5,7 @@ import os
 from mangum import Mangum
 
 from penstock.models import ConfigError
-from tests.integration.edge.scripted_app import SECRET, app
+from tests.integration.edge.scripted_app import SECRET, add, app
 
 match os.environ.get("FAILS"):
     case "by a setting":
@@ -13,4 +13,14 @@ match os.environ.get("FAILS"):
     case "unforeseen":
         raise ValueError(SECRET)
 
+
+class Rest:
+    """What the function does before a request."""
+
+    async def wake(self) -> None:
+        """Note it."""
+        add("woken")
+
+
+rest = Rest()
 handler = Mangum(app, lifespan="off")

@@ -25,6 +25,16 @@ from tests.servers.runtime_api import Invocation, Manner
 pytestmark = pytest.mark.anyio
 
 HANDLER = "functions.edge.handler.handler"
+# What Lambda's managed Python has for SnapStart, as far as it is used.
+HOOKS = """
+_after = []
+def register_after_restore(function, *args, **named):
+    _after.append((function, args, named))
+def get_before_snapshot():
+    return []
+def get_after_restore():
+    return _after
+"""
 DEMO = f"""
 [models.demo]
 source = "{ROOT / "models" / "demo"}"
@@ -192,6 +202,20 @@ async def test_the_edge_ends_a_stream_before_its_deadline(stand_in: tuple[Functi
     assert whole.prelude["statusCode"] == 504
     assert orjson.loads(whole.body)["error"]["code"] == "deadline_exceeded"
     assert function.runtime.logged("deadline_exceeded") == []  # the runtime's own resort was not needed
+
+
+async def test_a_process_restored_from_a_snapshot_serves(tmp_path: Path) -> None:
+    (tmp_path / "snapshot_restore_py.py").write_text(HOOKS)
+    ledger = await open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    snapstart = {"AWS_LAMBDA_INITIALIZATION_TYPE": "snap-start", "LAMBDA_RUNTIME_DIR": str(tmp_path)}
+    gpu_process = StandIn(TicketKeys.parse(TICKET_KEYS), ledger)
+    async with serving(gpu_process) as url, deployed(tmp_path, url, **snapstart) as function:
+        async with asyncio.timeout(60):
+            await function.runtime.api.snapshot.wait()
+        assert gpu_process.requests == 0
+        function.runtime.api.restored.set()
+        assert (await function.chat().done()).body.endswith(DONE)
+    await ledger.close()
 
 
 async def test_a_connection_that_lambda_breaks_ends_the_gpus_work(stand_in: tuple[Function, StandIn]) -> None:

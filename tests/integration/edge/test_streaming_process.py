@@ -89,6 +89,13 @@ async def test_the_app_lives_once(tmp_path: Path, signum: signal.Signals) -> Non
     assert runtime.api.wrong == []
 
 
+async def test_the_function_is_woken_before_every_request(tmp_path: Path) -> None:
+    async with running(tmp_path) as runtime:
+        for count in (1, 2, 3):
+            await runtime.works()
+            assert (tmp_path / "woken").read_text() == "\n" * count
+
+
 async def test_an_app_that_does_not_stop_is_cut(tmp_path: Path) -> None:
     async with running(tmp_path, LIFE="goes on") as runtime:
         await runtime.works()
