@@ -86,11 +86,12 @@ def child(
     log: Path,
     environment: Mapping[str, str] | None = None,
     listener: socket.socket | None = None,
+    python: Path = Path(sys.executable),
 ) -> Iterator[Child]:
     """A child that runs `python ARGUMENTS` while the context lasts. It may inherit a listening socket."""
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, *arguments],
+            [python, *arguments],
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=output,

@@ -18,17 +18,19 @@ from penstock import keys
 from penstock.clock import MINUTE, now_ms
 from penstock.ledger import Account, Key, Ledger, Limits, open_ledger
 
-_MODELS = """\
-[models.stub]
+_MODEL = """\
+[models.{name}]
 source = "stub"
 context_length = 8192
 
-[[models.stub.prices]]
+[[models.{name}.prices]]
 effective = 2026-01-01
 prompt = 0.10
 cached_prompt = 0.05
 completion = 0.40
+
 """
+_MODELS = "".join(_MODEL.format(name=name) for name in ("stub", "slow"))  # see upstream.py
 _ALL_OVER = 24 * 60 * MINUTE  # from now, when no lease of today lives
 _ENOUGH = Limits(requests_per_minute=10**9, tokens_per_minute=10**12, concurrent_requests=10**6, monthly_budget=10**15)
 

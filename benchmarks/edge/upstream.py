@@ -3,7 +3,8 @@
 `python -m benchmarks.edge.upstream FD`
 
 It is aiohttp's server on one socket. It reads the request's JSON, checks no ticket, has no engine, and writes
-nothing to the ledger: what is measured is the edge. A whole answer goes out at once.
+nothing to the ledger: what is measured is the edge. A whole answer goes out at once, or after a second where the
+model is `slow`.
 
 A stream has `max_completion_tokens` chunks of OpenAI's form, each with its time of sending as its text (ns of
 the monotonic clock, which all processes of a machine share). The first goes out at once. The others follow at
@@ -12,6 +13,8 @@ run at once from the second chunk to the last. Their pace is
 
 - `even`: each stream in a phase of its own, the chunks of all streams spread over the interval, or
 - `together`: all streams at the same moments, as an engine's batch has a token for each at every step.
+
+A stream without `metadata` has a few chunks, one after the other.
 """
 
 import argparse
@@ -28,6 +31,8 @@ from benchmarks.child import end_with_parent
 from penstock.schemas.completion import DONE, event
 
 _MAX_BODY = 1 << 20  # bytes
+_SLOW = 1.0  # seconds
+_FEW = 8  # chunks
 _WHOLE = orjson.dumps(
     {
         "id": "chatcmpl-stub",
@@ -53,12 +58,19 @@ _groups: dict[int, asyncio.Barrier] = {}
 
 async def _complete(request: web.Request) -> web.StreamResponse:
     call = orjson.loads(await request.read())
+    if call["model"] == "slow":
+        await asyncio.sleep(_SLOW)
     if not call.get("stream"):
         return web.Response(body=_WHOLE, content_type="application/json")
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
     await response.prepare(request)
     await response.write(_chunk())
-    wanted = call["metadata"]
+    wanted = call.get("metadata")
+    if wanted is None:
+        for _ in range(_FEW - 1):
+            await response.write(_chunk())
+        await response.write(DONE)
+        return response
     await _all_open(int(wanted["streams"]))
     async for _ in _ticks(call["max_completion_tokens"] - 1, float(wanted["interval"]), wanted["pace"]):
         await response.write(_chunk())

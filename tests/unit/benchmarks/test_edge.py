@@ -35,6 +35,7 @@ ROWS = {
         "4 streams open, the most of all rounds",
         "idle again, after all rounds",
     ],
+    "proxies": ["4: the stub itself", "4: Penstock", "4, streams: the stub itself", "4, streams: Penstock"],
 }
 
 
@@ -99,3 +100,11 @@ def test_the_memory_of_the_edge_was_read_where_there_is_proc(report: dict[str, A
         assert resident == [None, None, None]
     else:
         assert all(mib > 1 for mib in resident)
+
+
+def test_every_request_of_a_crowd_was_answered(report: dict[str, Any]) -> None:
+    for row in report["tables"]["proxies"]:
+        assert row["failed"] == 0, row["what"]
+        for key in ("per_second", "p50_ms", "p99_ms"):
+            assert 0 < row[key]["low"] <= row[key]["median"] <= row[key]["high"]
+        assert row["p50_ms"]["median"] <= row["p99_ms"]["median"]
