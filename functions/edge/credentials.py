@@ -73,6 +73,13 @@ class Keyring:
         if self._reading is None and monotonic() >= self._read_again_at:
             self._reading = asyncio.create_task(self._read())
 
+    async def prime(self) -> None:
+        """Load what a reading takes, and read nothing."""
+        if self._kept:
+            from penstock import parameter_store  # noqa: PLC0415
+
+            await parameter_store.prime()
+
     def expire(self) -> None:
         """Let what is known be read again with the next request: nobody knows how old it is."""
         if self._kept:
@@ -83,6 +90,7 @@ class Keyring:
         if self._reading is not None:
             self._reading.cancel()
             await asyncio.gather(self._reading, return_exceptions=True)
+            self._reading = None
 
     async def _read(self) -> None:
         self._read_again_at = monotonic() + TRY_AGAIN_IN

@@ -14,7 +14,7 @@ from functions.edge.credentials import Keyring
 from functions.edge.lookups import Lookups
 from functions.edge.refusals import Refusals
 from penstock.gpu_urls import GpuUrls
-from penstock.ledger import Caller, Ledger, Switch, open_ledger
+from penstock.ledger import Caller, Ledger, Switch, open_ledger, prime_ledger
 from penstock.models import ConfigError, read_models
 from penstock.settings import EdgeSettings
 
@@ -86,6 +86,24 @@ class Edge:
 
     async def _switch(self, _: str) -> Switch:
         return await (await self.ledger()).switch()
+
+    async def prime(self) -> None:
+        """Load what the first request will need, and open nothing: no connection, no secret."""
+        await prime_ledger(self.settings.ledger_url)
+        await self.keyring.prime()
+
+    async def renew(self) -> None:
+        """Let go of what grows old while the process stands still. For between requests: it breaks those under way.
+
+        What was looked up, and connections to the GPU process, which may have been closed or forgotten on the way.
+        Those to the ledger are its own to try again.
+        """
+        self.callers.clear()
+        self.switches.clear()
+        self.keyring.expire()
+        http, self._http = self._http, None
+        if http is not None:
+            await http.close()
 
     async def close(self) -> None:
         """Let go of all connections."""

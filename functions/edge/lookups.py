@@ -51,6 +51,11 @@ class Lookups(Generic[T]):
         self._known.pop(name, None)
         self._reading.pop(name, None)
 
+    def clear(self) -> None:
+        """Forget all."""
+        self._known.clear()
+        self._reading.clear()
+
     def _fresh(self, name: str) -> bool:
         known = self._known.get(name)
         return known is not None and monotonic() - known[0] < self._keep_s

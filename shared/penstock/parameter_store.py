@@ -49,6 +49,14 @@ async def read_parameters(names: Iterable[str]) -> dict[str, str]:
     return found
 
 
+async def prime() -> None:
+    """Load what a reading takes, and read nothing. Raises ParametersUnavailable where the configuration is wrong."""
+    try:
+        await aws.prime("ssm")
+    except (BotoCoreError, ValueError) as error:
+        raise ParametersUnavailable(_explained(error)) from None
+
+
 def _explained(error: Exception) -> str:
     """AWS's own words, in one line: they name the action, the caller and the resource."""
     said = " ".join(str(error).split())

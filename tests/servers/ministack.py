@@ -16,7 +16,7 @@ from pathlib import Path
 from tests.servers.process import serving
 
 PYTHON = Path(__file__).parents[2] / ".venv" / "servers" / "bin" / "python"
-LEDGER = ("dynamodb", "sts")
+LEDGER = ("dynamodb", "ssm", "sts")
 # What `osls` (`ecr`, in which it looks for images to remove) and our stack use.
 STACK = (
     *LEDGER,

@@ -64,6 +64,7 @@ __all__ = [
     "check_url",
     "create_ledger",
     "open_ledger",
+    "prime_ledger",
 ]
 
 
@@ -98,6 +99,14 @@ async def open_ledger(url: str) -> Ledger:
     from penstock.ledger.sqlite import SqliteLedger  # noqa: PLC0415
 
     return await SqliteLedger.open(rest.removeprefix("/"))
+
+
+async def prime_ledger(url: str) -> None:
+    """Load what opening the ledger takes, and open nothing. Raises LedgerUnavailable for a wrong configuration."""
+    if check_url(url).startswith("dynamodb:"):
+        from penstock.ledger.dynamodb import prime  # noqa: PLC0415
+
+        await prime()
 
 
 async def create_ledger(url: str) -> Ledger:

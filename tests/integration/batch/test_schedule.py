@@ -42,8 +42,8 @@ class Function:
 
     async def invoke(self, context: Context | None = None) -> dict[str, Any]:
         """What it answers."""
-        call = (self._module.handler, EVENT, context or Context())
-        answer: dict[str, Any] = await asyncio.get_running_loop().run_in_executor(self._thread, *call)
+        loop, invocation = asyncio.get_running_loop(), (EVENT, context or Context())
+        answer: dict[str, Any] = await loop.run_in_executor(self._thread, self._module.handler, *invocation)
         return answer
 
     @property

@@ -42,6 +42,14 @@ _CONFIG = AioConfig(
 )
 
 
+async def prime() -> None:
+    """Load what a table's client is made from. Raises LedgerUnavailable where the configuration is wrong."""
+    try:
+        await aws.prime("dynamodb")
+    except (BotoCoreError, ValueError) as error:
+        raise LedgerUnavailable(f"the AWS configuration: {error}") from error
+
+
 class ConditionFailed(Exception):
     """A write's condition did not hold, so nothing was written. `item` is as it was; None where there is none."""
 
