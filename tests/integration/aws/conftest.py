@@ -1,0 +1,51 @@
+"""The zips, and the deployment that the tests of this folder share but for those that change or remove theirs."""
+
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.aws.deployment import Deployment, deployed
+from tests.integration.aws.stack import ROOT
+from tests.servers.dynalite import node_js
+from tests.servers.fixtures import NO_NODE_JS
+from tests.servers.ministack import PYTHON
+
+ORIGIN = "https://app.example"
+ARCHITECTURES = {"x86_64": "x86_64", "aarch64": "arm64"}
+
+
+@pytest.fixture(scope="session")
+def architecture() -> str:
+    """This machine's, as Lambda calls it: the emulator runs the functions here, as what is built for Linux."""
+    if sys.platform != "linux":
+        pytest.skip("no Linux")
+    if node_js() is None:
+        pytest.skip(NO_NODE_JS)
+    return ARCHITECTURES[platform.machine()]
+
+
+@pytest.fixture(scope="session")
+def zips(architecture: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the functions' zips, built for the interpreter that the emulator runs them with."""
+    folder = tmp_path_factory.mktemp("zips")
+    asked = "import sys; print(*sys.version_info[:2], sep='.')"
+    version = subprocess.run([str(PYTHON), "-c", asked], capture_output=True, text=True, timeout=60, check=True)
+    options = ["--python", version.stdout.strip(), "--architecture", architecture, "--output", str(folder)]
+    options += ["--interpreter", str(PYTHON)]
+    built = subprocess.run(
+        [str(ROOT / "scripts" / "package"), *options], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert built.returncode == 0, f"{built.stdout}{built.stderr}"
+    return folder
+
+
+@pytest.fixture(scope="package")
+def cloud(zips: Path, architecture: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    """Penstock, deployed: generations come through the edge, and whole. Its schedule runs every minute."""
+    options = {"architecture": architecture, "corsOrigins": ORIGIN, "reconcile": "rate(1 minute)"}
+    with deployed(tmp_path_factory.mktemp("cloud"), zips, **options) as deployment:
+        yield deployment
