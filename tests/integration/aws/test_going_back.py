@@ -1,4 +1,4 @@
-"""What the workflow does where a deployment turns out to be bad, with its own scripts: the stack goes back to what it was.
+"""What the workflow does where a deployment turns out to be bad, by its own scripts: the stack goes back.
 
 The functions are one line each: they are deployed, and not called.
 """
@@ -75,8 +75,8 @@ def test_a_bad_deployment_is_gone_back_from_to_what_was_there_and_not_to_what_wa
         job.run(GOES_BACK, TIMESTAMP="")
     good = job.deploy("good")
     before = job.run(NOTES)["timestamp"]
-    for version in ("bad", "worse"):
-        assert job.deploy(version) != good
-        job.run(GOES_BACK, TIMESTAMP=before)
-        assert job.code() == good
-        assert job.run(NOTES)["timestamp"] == before
+    assert job.deploy("bad") != good
+    assert job.run(NOTES)["timestamp"] > before
+    job.run(GOES_BACK, TIMESTAMP=before)
+    assert job.code() == good
+    assert job.run(NOTES)["timestamp"] == before

@@ -3,7 +3,6 @@
 What zizmor finds by itself (scripts/lint) is shown to be found; the rest is held here.
 """
 
-import os
 import re
 import shutil
 import subprocess
@@ -127,7 +126,7 @@ def test_secrets_are_given_to_the_steps_that_need_them_and_to_no_other() -> None
 
 def test_credentials_of_aws_are_given_to_the_steps_that_change_the_stack_and_to_no_other() -> None:
     given = [step.name for step in STEPS if re.search(r"steps\.aws\w*\.outputs", str(step.fields))]
-    assert given == [step.name for step in STEPS if re.search(rf"scripts/deploy|{OSLS} ", step.run)]
+    assert given == [step.name for step in STEPS if re.search(rf"scripts/deploy|{OSLS} |botocore", step.run)]
     assert len(given) == 3
     assumed = [step for step in STEPS if "role-to-assume" in step.fields.get("with", {})]
     assert [step.fields["id"] for step in assumed] == ["aws", "aws_again"]
@@ -165,36 +164,6 @@ def test_a_deployment_that_fails_afterwards_is_rolled_back() -> None:
     assert f"{OSLS} rollback" in deployment("Go back to the edge that was deployed before").run
     assert ".venv/bin/modal app rollback" in deployment("Go back to the GPU half that was deployed before").run
     assert not [step.name for step in steps if step.fields.get("continue-on-error")]
-
-
-# What `osls deploy list` prints, as osls 4.3.1 writes it.
-LISTED = """
-2026-11-20 09:15:02 UTC
-Timestamp: 1795166102330
-Files:
-  - compiled-cloudformation-template.json
-  - edge.zip
-2026-11-24 10:00:00 UTC
-Timestamp: 1795514400123
-Files:
-  - compiled-cloudformation-template.json
-"""
-
-
-@pytest.mark.parametrize(("listed", "code", "noted"), [(LISTED, 0, "1795514400123"), ("", 1, "")])
-def test_the_edge_that_is_gone_back_to_is_the_last_that_was_deployed(
-    tmp_path: Path, listed: str, code: int, noted: str
-) -> None:
-    """A stack that is not there yet is osls's error, and no failure of the step."""
-    output = tmp_path / "output"
-    osls = tmp_path / OSLS
-    osls.parent.mkdir(parents=True)
-    osls.write_text(f"#!/bin/sh\ncat <<'END'\n{listed}\nEND\nexit {code}\n")
-    osls.chmod(0o755)
-    environment = {**os.environ, "GITHUB_OUTPUT": str(output), "STAGE": "staging", "GPU_URL": "{}"}
-    script = deployment("Note which edge is deployed now").run
-    subprocess.run(["bash", "-c", script], cwd=tmp_path, env=environment, timeout=60, check=True)
-    assert output.read_text() == f"timestamp={noted}\n"
 
 
 def test_a_step_that_hangs_fails_before_its_job_is_cancelled() -> None:
