@@ -127,7 +127,7 @@ def _chunks(taken: dict[str, _Turns], plan: _Plan) -> Table:
     )
     rows = [_row(name, taken[name]) for name in (PEER, OURS)]
     ours, peer = taken[OURS], taken[PEER]
-    added = {
+    added: Row = {
         "what": "added",
         "delay_p50_ms": _difference(ours.p50, peer.p50),
         "delay_p99_ms": _difference(ours.p99, peer.p99),

@@ -46,9 +46,8 @@ class LambdaResponse:
         if message["type"] == "http.response.start" and not self.begun:
             await self._noted(self._begin(message["status"], list(message.get("headers", []))))
         elif message["type"] == "http.response.body" and self.begun and not self.ended:
-            await self._noted(self._part(message.get("body", b"")))
-            if not message.get("more_body", False):
-                await self._noted(self._end())
+            send = self._part if message.get("more_body", False) else self._end
+            await self._noted(send(message.get("body", b"")))
         else:
             state = "ended" if self.ended else "begun" if self.begun else "not begun"
             raise UnexpectedMessage(f"{message['type']}, where the answer is {state}")
@@ -65,10 +64,10 @@ class LambdaResponse:
 
         Raises ResponseRefused, RuntimeApiFailed.
         """
+        last = b""
         if self._tail is not None:
-            await self._noted(self._part(b"" if self._tail == _END_OF_EVENT else _END_OF_EVENT))
-            await self._noted(self._part(error_event(error.envelope())))
-        await self._noted(self._end(function_error))
+            last = (b"" if self._tail == _END_OF_EVENT else _END_OF_EVENT) + error_event(error.envelope())
+        await self._noted(self._end(last, function_error))
 
     async def lost(self) -> None:
         """Returns where the Runtime API takes no more of the response before its end; `refusal` says why."""
@@ -86,9 +85,8 @@ class LambdaResponse:
         if self._has_body and _are_events(headers):
             self._tail = _END_OF_EVENT
         self.begun = True
-        self._upload = await self._api.respond(self._request_id)
+        self._upload = await self._api.respond(self._request_id, head)
         self._opened.set()
-        await self._upload.part(head)
 
     async def _part(self, data: bytes) -> None:
         if not data or not self._has_body:
@@ -97,9 +95,9 @@ class LambdaResponse:
         if self._tail is not None:
             self._tail = (self._tail + data)[-len(_END_OF_EVENT) :]
 
-    async def _end(self, error: FunctionError | None = None) -> None:
+    async def _end(self, last: bytes, error: FunctionError | None = None) -> None:
         self.ended = True
-        await self._open().end(error)
+        await self._open().end(last if self._has_body else b"", error)
 
     def _open(self) -> Upload:
         if self._upload is None:

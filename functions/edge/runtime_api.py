@@ -69,11 +69,11 @@ class Upload:
         except ConnectionBroken as error:
             raise await self.refusal() from error
 
-    async def end(self, error: FunctionError | None = None) -> None:
-        """End the response, with the error in its trailers. Raises ResponseRefused, RuntimeApiFailed."""
+    async def end(self, last: bytes, error: FunctionError | None = None) -> None:
+        """End the response; an error is in its trailers. Raises ResponseRefused, RuntimeApiFailed."""
         trailers = [(_ERROR_TYPE, error.kind), (_ERROR_BODY, base64.b64encode(error.body()).decode())] if error else []
         try:
-            await self._connection.end(trailers)
+            await self._connection.end(last, trailers)
             answer = await self._listening
         except ConnectionBroken as broken:
             raise await self.refusal() from broken
@@ -110,14 +110,14 @@ class RuntimeApi:
         except (KeyError, ValueError) as error:
             raise RuntimeApiFailed("the Runtime API gave an invocation without its id or deadline") from error
 
-    async def respond(self, request_id: str) -> Upload:
-        """Begin the response to an invocation. Raises ResponseRefused."""
+    async def respond(self, request_id: str, first: bytes) -> Upload:
+        """Begin the response to an invocation, with its first bytes. Raises ResponseRefused."""
         target = f"{_VERSION}/invocation/{request_id}/response"
         try:
             try:
-                listening = await self._connection.begin(target, _STREAMED)
+                listening = await self._connection.begin(target, _STREAMED, first)
             except ConnectionBroken:  # a kept connection may have been closed under us
-                listening = await self._connection.begin(target, _STREAMED)
+                listening = await self._connection.begin(target, _STREAMED, first)
         except ConnectionBroken as error:
             raise ResponseRefused(f"the connection {error}") from error
         return Upload(self._connection, listening)

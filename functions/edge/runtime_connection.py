@@ -54,14 +54,15 @@ class RuntimeConnection:
         self._next_cycle()
         return answer
 
-    async def begin(self, target: str, headers: Headers) -> "asyncio.Task[Answer]":
-        """Begin a POST whose body comes in parts. Raises ConnectionBroken.
+    async def begin(self, target: str, headers: Headers, first: bytes) -> "asyncio.Task[Answer]":
+        """Begin a POST whose body comes in parts, with the first of them. Raises ConnectionBroken.
 
         The task listens for the answer from now on. Where it ends before the body does, the answer came too early or
         the connection has broken: no further part will be taken.
         """
         await self._open()
-        await self._send(self._request("POST", target, [*headers, ("Transfer-Encoding", "chunked")]))
+        request = self._request("POST", target, [*headers, ("Transfer-Encoding", "chunked")])
+        await self._send(request, h11.Data(first))
         self._listening = asyncio.create_task(self._listen())
         return self._listening
 
@@ -70,9 +71,9 @@ class RuntimeConnection:
         await self._send(h11.Data(data))
         await asyncio.sleep(0)  # an app that never waits would keep the answer from being heard
 
-    async def end(self, trailers: Headers = ()) -> None:
-        """End the body. The answer is the listening task's. Raises ConnectionBroken."""
-        await self._send(h11.EndOfMessage(headers=_encoded(trailers)))
+    async def end(self, last: bytes, trailers: Headers) -> None:
+        """End the body, with a last part or none. The answer is the listening task's. Raises ConnectionBroken."""
+        await self._send(h11.Data(last), h11.EndOfMessage(headers=_encoded(trailers)))
 
     def close(self) -> None:
         """Let go of the connection; the next request opens another."""

@@ -60,6 +60,8 @@ def main() -> int:
         except RuntimeApiFailed as error:
             log.error("runtime_api_failed", reason=str(error))
             return START_FAILED
+        finally:
+            api.close()
 
 
 def _run(runner: asyncio.Runner, api: RuntimeApi) -> int:
@@ -126,7 +128,7 @@ async def _serve(app: ASGIApp, api: RuntimeApi, lifespan: LambdaLifespan) -> Non
             _trace(given.trace_id)
             await invoke(app, api, given, lifespan.state)
     finally:
-        api.close()
+        api.close()  # first of all, so that nobody waits for what will not be answered
         await lifespan.stop()
 
 
