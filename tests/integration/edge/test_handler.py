@@ -277,7 +277,7 @@ async def test_a_client_cannot_choose_its_address(function: Function, shape: str
 async def test_an_answer_that_takes_too_long_is_a_504_and_ends_at_the_gpu(
     start: Callable[..., Awaitable[Function]],
 ) -> None:
-    function = await start(TIMEOUT_S="3")
+    function = await start(TIMEOUT_S="10")
 
     async def take_it_up_and_think(call: Call) -> None:
         await call.claim()
@@ -294,7 +294,7 @@ async def test_an_answer_that_takes_too_long_is_a_504_and_ends_at_the_gpu(
 
 
 async def test_a_model_that_is_not_there_in_time_is_starting(start: Callable[..., Awaitable[Function]]) -> None:
-    function = await start(TIMEOUT_S="4")
+    function = await start(TIMEOUT_S="10")
     function.gpu.proxy = [503] * 100
     cold = await function.chat("rest_api")
     assert (cold.status, cold.json["error"]["code"]) == (503, "model_starting")
