@@ -1,4 +1,4 @@
-"""ministack: AWS on this machine, in memory. Most tests use its DynamoDB, and its STS where a role is assumed.
+"""ministack: AWS on this machine, in memory. Most tests use its DynamoDB, some its SSM, and its STS for roles.
 
 A whole `account` is there for what is deployed into one: functions run as processes of ministack's own interpreter,
 find it by `AWS_ENDPOINT_URL`, and may do what their roles allow and no more. They are in its process group, and end
