@@ -153,7 +153,9 @@ def test_the_gpu_half_is_deployed_before_the_edge_that_sends_it_requests_and_the
 def test_a_deployment_that_fails_afterwards_is_rolled_back() -> None:
     steps = list(workflow("deploy").steps())
     conditions = {step.name: step.fields["if"] for step in steps if "if" in step.fields}
-    edge, gpu = (f"(failure() || cancelled()) && steps.{half}.outcome == 'success'" for half in ("edge", "gpu"))
+    # A step that has changed the stack may still fail; a stack that went back by itself has nothing more to do.
+    edge = "(failure() || cancelled()) && steps.edge.outcome != 'skipped'"
+    gpu = "(failure() || cancelled()) && steps.gpu.outcome == 'success'"
     assert conditions == {
         "Assume the role in AWS again, to go back": edge,
         "Go back to the edge that was deployed before": edge,
