@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from tests.servers.ended import gone
 from tests.servers.process import StartFailed, serving
 
 # A server which starts another process, writes both ids to `ids`, and answers on the socket it was given.
@@ -36,18 +37,6 @@ with serving(lambda fd: [sys.executable, "-c", {SERVER!r}, str(fd)], pathlib.Pat
     print("up", flush=True)
     time.sleep(3600)
 """
-
-
-def gone(process_id: int) -> bool:
-    """Whether a process has ended. One that nobody has waited for yet has ended too, where that can be seen."""
-    try:
-        os.kill(process_id, 0)
-        stat = Path(f"/proc/{process_id}/stat").read_text(encoding="utf-8")
-    except ProcessLookupError:
-        return True
-    except FileNotFoundError:  # it ended in between, or this system has no /proc
-        return Path("/proc/self/stat").exists()
-    return stat.rpartition(")")[2].split()[0] == "Z"
 
 
 def all_gone(ids: Path) -> bool:

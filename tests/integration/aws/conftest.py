@@ -3,7 +3,7 @@
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -49,3 +49,13 @@ def cloud(zips: Path, architecture: str, tmp_path_factory: pytest.TempPathFactor
     options = {"architecture": architecture, "corsOrigins": ORIGIN, "reconcile": "rate(1 minute)"}
     with deployed(tmp_path_factory.mktemp("cloud"), zips, **options) as deployment:
         yield deployment
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show what the functions and the GPU process wrote with a test that failed."""
+    report = yield
+    for deployment in getattr(item, "funcargs", {}).values():
+        if report.when == "call" and report.failed and isinstance(deployment, Deployment):
+            report.sections.append(("deployment", deployment.logs()))
+    return report

@@ -30,6 +30,8 @@ from tests.servers.process import listening, serving, url_of
 
 PENSTOCK = Path(sys.executable).with_name("penstock")
 GPU = "GPU"
+GPU_LOG = "gpu.log"
+LOG_SHOWN = 4_000  # characters of each
 PATIENCE_S = 90.0  # a busy machine starts torch slowly
 NEXT_TICKET_KEY = "next:" + base64.b64encode(b"thirty-two bytes more, for later").decode()
 SECRETS = {"ticket-keys": TICKET_KEYS, "gpu-key": "wk-half-of-a-proxy-token", "gpu-secret": "ws-the-other-half-of-it"}
@@ -89,6 +91,11 @@ class Deployment:
         key: str = made["key"]
         return key
 
+    def logs(self) -> str:
+        """The end of what the functions and the GPU process wrote."""
+        functions = [f"{name}:\n{self.stack.log(name)[-LOG_SHOWN:]}" for name in ("edge", "reconciler")]
+        return "\n".join([*functions, f"GPU process:\n{(self.stack.folder / GPU_LOG).read_text()[-LOG_SHOWN:]}"])
+
 
 @contextmanager
 def deployed(folder: Path, build: Path, **parameters: str) -> Iterator[Deployment]:
@@ -107,7 +114,7 @@ def deployed(folder: Path, build: Path, **parameters: str) -> Iterator[Deploymen
         stack.deploy()
         ledger = f"dynamodb://{stack.table()}"
         let_functions_read_secrets(stack)
-        with _gpu_process(folder / "gpu.log", listener, {**environment(aws_url), "PENSTOCK_LEDGER_URL": ledger}):
+        with _gpu_process(folder / GPU_LOG, listener, {**environment(aws_url), "PENSTOCK_LEDGER_URL": ledger}):
             admin_key = json.loads(penstock(ledger, "keys", "create", "--admin", "--json"))["key"]
             yield Deployment(stack, stack.url(), gpu_url, admin_key)
 

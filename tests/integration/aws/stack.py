@@ -88,3 +88,11 @@ class Stack:
         body = answer["Payload"].read()
         assert "FunctionError" not in answer, body
         return json.loads(body)
+
+    def log(self, name: str) -> str:
+        """What a function wrote; nothing where there is no such function."""
+        group = f"/aws/lambda/{self.function(name)}"
+        if not aws("logs", "describe_log_groups", logGroupNamePrefix=group)["logGroups"]:
+            return ""
+        events = aws("logs", "filter_log_events", logGroupName=group)["events"]
+        return "\n".join(event["message"].rstrip("\n") for event in events)
