@@ -28,6 +28,7 @@ _LEFT_OUT = re.compile(
     r"|pydantic/(v1/|mypy\.py|_hypothesis_plugin\.py)"
     r"|fastapi/(__main__|cli|templating|testclient)\.py"
     r"|starlette/(templating|testclient|middleware/sessions)\.py"
+    r"|aiobotocore/_tee\.py"  # for httpx in place of aiohttp
     r"|aiohttp/(pytest_plugin|worker|test_utils)\.py"
     r"|anyio/(pytest_plugin|_backends/_trio)\.py"
     r"|botocore/(crt/auth\.py|docs/translator\.py|data/.*/examples-1\.json$)"
