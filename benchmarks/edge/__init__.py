@@ -1,1 +1,1 @@
-"""The edge, measured: cold start, a warm request and where its time goes, 200 streams through the relay."""
+"""The edge, measured: a warm request and where its time goes, 200 streams through the relay."""

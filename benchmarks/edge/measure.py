@@ -1,10 +1,9 @@
-"""The whole benchmark: cold, warm, streams, beside LiteLLM's proxy, one after the other and never at once."""
+"""The whole benchmark: warm requests, streams, beside LiteLLM's proxy, one after the other and never at once."""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks.edge.cold import measure_cold
 from benchmarks.edge.proxies import Case, Contest, measure_proxies
 from benchmarks.edge.rig import rig
 from benchmarks.edge.servers import upstream
@@ -15,7 +14,6 @@ from benchmarks.report import Report
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    processes: int  # of each kind, for the cold start
     rounds: int
     requests: int  # of each subject in a round
     streams: Size
@@ -27,14 +25,12 @@ _CASES = (
     Case(100, stream=True),
 )
 _FULL = _Plan(
-    processes=5,
     rounds=7,
     requests=40,
     streams=Size(200, 50, 0.05, 2.0, rounds=3),
     contest=Contest(_CASES, rounds=2, seconds=5.0, beside_litellm=True),
 )
 _QUICK = _Plan(
-    processes=1,
     rounds=1,
     requests=3,
     streams=Size(4, 6, 0.02, 0.1, rounds=1),
@@ -46,10 +42,8 @@ def measure(quick: bool, say: Callable[[str], None]) -> Report:
     """Measure the edge. `say` is told what goes on. Raises BenchmarkFailed."""
     plan, begun = _QUICK if quick else _FULL, time.monotonic()
     with rig() as bench, upstream(bench) as stub:
-        say("cold start ...")
-        tables = [measure_cold(bench.environment(stub.url), plan.processes)]
         say("warm requests ...")
-        tables += measure_warm(bench, stub, plan.rounds, plan.requests)
+        tables = measure_warm(bench, stub, plan.rounds, plan.requests)
         say("streams ...")
         tables += measure_streams(bench, stub, plan.streams)
         say("beside LiteLLM's proxy ...")

@@ -12,7 +12,6 @@ ROOT = Path(__file__).parents[3]
 PATIENCE = 240  # seconds
 MADE_BY_SECONDS = {"cpu_us_per_chunk", "busy_percent"}  # too few for the clock of /proc in a quick run
 ROWS = {
-    "cold": ["bare Python", "fastapi + mangum echo", "functions.edge.handler"],
     "warm": ["fastapi + mangum echo", "GET /v1/models", "POST /v1/chat/completions"],
     "split": [
         "authenticate (reads the ledger)",
@@ -60,7 +59,7 @@ def test_every_table_has_its_rows(report: dict[str, Any]) -> None:
     assert {key: [row["what"] for row in rows] for key, rows in report["tables"].items()} == ROWS
 
 
-@pytest.mark.parametrize("table", ["cold", "warm", "split", "alone"])
+@pytest.mark.parametrize("table", ["warm", "split", "alone"])
 def test_every_spread_is_in_order_and_not_nothing(report: dict[str, Any], table: str) -> None:
     spreads = [cell for row in report["tables"][table] for key, cell in row.items() if key != "what"]
     assert spreads
@@ -68,9 +67,8 @@ def test_every_spread_is_in_order_and_not_nothing(report: dict[str, Any], table:
         assert 0 < spread["low"] <= spread["median"] <= spread["high"]
 
 
-@pytest.mark.parametrize("table", ["cold", "warm"])
-def test_the_echo_is_its_own_peer(report: dict[str, Any], table: str) -> None:
-    [echo] = [row for row in report["tables"][table] if row["what"] == "fastapi + mangum echo"]
+def test_the_echo_is_its_own_peer(report: dict[str, Any]) -> None:
+    [echo] = [row for row in report["tables"]["warm"] if row["what"] == "fastapi + mangum echo"]
     ratios = [cell for key, cell in echo.items() if key.endswith("ratio")]
     assert ratios
     assert all(ratio == {"median": 1.0, "low": 1.0, "high": 1.0} for ratio in ratios)
