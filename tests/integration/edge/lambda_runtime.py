@@ -20,7 +20,7 @@ from tests.integration.edge.invocations import SHAPES, Sent
 from tests.servers.runtime_api import Invocation, Manner, RuntimeApi, runtime_api
 
 ROOT = Path(__file__).parents[3]
-WRAPPER = ROOT / "functions/edge/stream"
+WRAPPER = Path("functions/edge/stream")
 SCRIPTED = "tests.integration.edge.scripted_function.handler"
 END_WITHIN = 30.0  # seconds
 
@@ -69,12 +69,14 @@ class Runtime:
 
 
 @asynccontextmanager
-async def running(place: Path, handler: str = SCRIPTED, **environment: str) -> AsyncIterator[Runtime]:
-    """The function, while the block runs. Warnings are errors in it."""
+async def running(
+    place: Path, handler: str = SCRIPTED, *, root: Path = ROOT, python: str = sys.executable, **environment: str
+) -> AsyncIterator[Runtime]:
+    """The function, while the block runs. Warnings are errors in it. `root` is where its files are."""
     async with runtime_api() as api:
         with (place / "log").open("wb") as log:
             process = await asyncio.create_subprocess_exec(
-                *(str(WRAPPER), sys.executable, "/var/runtime/bootstrap.py"),
+                *(str(root / WRAPPER), python, "/var/runtime/bootstrap.py"),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -85,7 +87,7 @@ async def running(place: Path, handler: str = SCRIPTED, **environment: str) -> A
                     "AWS_LAMBDA_RUNTIME_API": api.address,
                     "AWS_LAMBDA_FUNCTION_NAME": "penstock-edge-stream",
                     "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1024",
-                    "LAMBDA_TASK_ROOT": str(ROOT),
+                    "LAMBDA_TASK_ROOT": str(root),
                     "_HANDLER": handler,
                     "PLACE": str(place),
                     **environment,

@@ -2,8 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +9,19 @@ import httpx2
 import orjson
 import pytest
 
-from penstock.ledger import Ledger, open_ledger
+from penstock.ledger import open_ledger
 from penstock.schemas.completion import DONE, event
 from penstock.ticket import TicketKeys
-from tests.integration.edge.deployment import CHAT, PROMPT, TABLE, TICKET_KEYS, Owner, enrol
-from tests.integration.edge.invocations import SHAPES, Sent
-from tests.integration.edge.lambda_runtime import ROOT, Runtime, running
+from tests.integration.edge.deployment import PROMPT, TABLE, TICKET_KEYS
+from tests.integration.edge.edge_stream import Function, deployed
+from tests.integration.edge.lambda_runtime import ROOT
 from tests.integration.edge.serving import serving
 from tests.integration.edge.stand_in import ANSWER, STARTED, WORDS, Call, StandIn, chunk_of, stream_of
 from tests.integration.gpu.running import gpu, ready
-from tests.servers.runtime_api import Invocation, Manner
+from tests.servers.runtime_api import Manner
 
 pytestmark = pytest.mark.anyio
 
-HANDLER = "functions.edge.handler.handler"
 # What Lambda's managed Python has for SnapStart, as far as it is used.
 HOOKS = """
 _after = []
@@ -41,53 +38,6 @@ source = "{ROOT / "models" / "demo"}"
 context_length = 512
 prices = [{{ effective = 2026-01-01, prompt = 0.10, cached_prompt = 0.05, completion = 0.40 }}]
 """
-
-
-@dataclass
-class Function:
-    """The function with its ledger, and somebody who calls it."""
-
-    runtime: Runtime
-    ledger: Ledger
-    owner: Owner
-
-    def chat(
-        self, *, shape: str = "rest_api", headers: dict[str, str] | None = None, how: Any = None, **changes: Any
-    ) -> Invocation:
-        """A chat completion, as a stream unless it says otherwise. `how` goes to the Runtime API."""
-        body = orjson.dumps({**CHAT, "stream": True, **changes})
-        sent = {"Content-Type": "application/json", **self.owner.bearer, **(headers or {})}
-        event_sent = SHAPES[shape](Sent("POST", "/v1/chat/completions", sent, "", body))
-        return self.runtime.api.invoke(event_sent, **(how or {}))
-
-    async def booked(self) -> int:
-        """The completion tokens that the ledger has booked, once it has."""
-        async with asyncio.timeout(30):
-            while not (records := await self.ledger.records()):
-                await asyncio.sleep(0.02)
-        return sum(record.usage.completion_tokens for record in records)
-
-
-@asynccontextmanager
-async def deployed(place: Path, gpu_url: str, table: str = TABLE, **changes: str) -> AsyncIterator[Function]:
-    """The edge as `edge-stream` runs it."""
-    (place / "penstock.toml").write_text(table)
-    url = f"sqlite:///{place / 'ledger.db'}"
-    ledger = await open_ledger(url)
-    owner = await enrol(ledger)
-    settings = {
-        "PENSTOCK_CONFIG": str(place / "penstock.toml"),
-        "PENSTOCK_LEDGER_URL": url,
-        "PENSTOCK_TICKET_KEYS": TICKET_KEYS,
-        "PENSTOCK_GPU_URL": gpu_url,
-        **changes,
-    }
-    try:
-        async with running(place, HANDLER, **settings) as runtime:
-            yield Function(runtime, ledger, owner)
-            assert runtime.api.wrong == []
-    finally:
-        await ledger.close()
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from tests.integration.edge.lambda_runtime import SCRIPTED, WRAPPER, Runtime, running
+from tests.integration.edge.lambda_runtime import ROOT, SCRIPTED, WRAPPER, Runtime, running
 from tests.integration.edge.scripted_app import SECRET
 
 pytestmark = pytest.mark.anyio
@@ -31,8 +31,9 @@ def get_after_restore():
 
 
 def test_the_wrapper_may_be_run() -> None:
-    assert WRAPPER.stat().st_mode & stat.S_IXUSR
-    assert WRAPPER.stat().st_mode & stat.S_IXOTH
+    mode = (ROOT / WRAPPER).stat().st_mode
+    assert mode & stat.S_IXUSR
+    assert mode & stat.S_IXOTH
 
 
 @pytest.mark.parametrize(
