@@ -41,6 +41,7 @@ _MEASURES: dict[str, Callable[[Seen], float | None]] = {
     "cpu_ms": lambda seen: seen.cpu_ms,
     "resident_mib": lambda seen: None if seen.resident is None else seen.resident / (1 << 20),
 }
+_STEADY = ("cpu_ms", "resident_mib")  # the median alone is shown: a table has no room for every spread
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,11 +136,11 @@ def _rows(case: Case, seen: Mapping[tuple[Case, str], Sequence[Seen]], contest: 
         rounds = seen.get((case, name))
         yield _row(f"{case.title}: {name}", _cells(rounds) if rounds else {})
     if (theirs := seen.get((case, _THEIRS))) is not None:
-        yield _row(f"{case.title}: {_OURS} / {_THEIRS}", _ratios(seen[case, _OURS], theirs))
+        yield _row(f"{case.title}: {_OURS} / its", _ratios(seen[case, _OURS], theirs))
 
 
 def _cells(rounds: Sequence[Seen]) -> Row:
-    row: Row = {key: _spread([measure(seen) for seen in rounds]) for key, measure in _MEASURES.items()}
+    row: Row = {key: _cell(key, [measure(seen) for seen in rounds]) for key, measure in _MEASURES.items()}
     failed = sum(len(seen.failures) for seen in rounds)
     busy = Spread.of(seen.client_busy_percent for seen in rounds).median
     return row | {"failed": failed, "client_percent": busy}
@@ -149,7 +150,7 @@ def _ratios(ours: Sequence[Seen], theirs: Sequence[Seen]) -> Row:
     row: Row = {}
     for key, measure in _MEASURES.items():
         pairs = [(measure(mine), measure(its)) for mine, its in zip(ours, theirs, strict=True)]
-        row[key] = _spread([mine / its if mine is not None and its else None for mine, its in pairs])
+        row[key] = _cell(key, [mine / its if mine is not None and its else None for mine, its in pairs])
     return row
 
 
@@ -159,9 +160,12 @@ def _row(what: str, cells: Row) -> Row:
     return nothing | {"what": what} | cells
 
 
-def _spread(values: Sequence[float | None]) -> Cell:
+def _cell(key: str, values: Sequence[float | None]) -> Cell:
+    """Of every round, or None where one has no value."""
     known = [value for value in values if value is not None]
-    return Spread.of(known) if len(known) == len(values) else None
+    if len(known) < len(values):
+        return None
+    return Spread.of(known).median if key in _STEADY else Spread.of(known)
 
 
 def _notes(seen: Mapping[tuple[Case, str], Sequence[Seen]], contest: Contest, why_not: str | None) -> Iterator[str]:

@@ -19,9 +19,9 @@ def test_a_ratio_is_the_edges_by_the_proxys() -> None:
         {(CASE, "the stub itself"): [seen(1)], (CASE, "Penstock"): [seen(2)], (CASE, "LiteLLM"): [seen(8)]}, CONTEST
     )
     *_, ratio = told.data()
-    assert ratio["what"] == "100: Penstock / LiteLLM"
+    assert ratio["what"] == "100: Penstock / its"
     assert told.rows[-1]["p50_ms"] == Spread(0.25, 0.25, 0.25)
-    assert told.rows[-1]["cpu_ms"] == Spread(0.25, 0.25, 0.25)
+    assert told.rows[-1]["cpu_ms"] == 0.25
     assert told.rows[-1]["per_second"] == Spread(1, 1, 1)
     assert any("no database" in note for note in told.notes)
 
