@@ -56,7 +56,7 @@ def test_it_packages_installs_deploys_and_says_what_there_is(deploy: Deploy) -> 
     assert deploy("staging", "--param", "gpuUrl=https://gpu.example") == (
         0,
         [
-            "package --architecture arm64",
+            "package --python 3.13 --architecture arm64",
             NPM_CI,
             "osls deploy --stage staging --param gpuUrl=https://gpu.example",
             "osls info --verbose --stage staging --param gpuUrl=https://gpu.example",
@@ -71,10 +71,18 @@ def test_what_is_installed_is_not_installed_again(deploy: Deploy) -> None:
     assert NPM_CI not in asked
 
 
-@pytest.mark.parametrize("options", [["--param", "architecture=x86_64"], ["--param=architecture=x86_64"]])
-def test_the_zips_are_for_what_runs_them(deploy: Deploy, options: list[str]) -> None:
-    status, asked = deploy("staging", *options)
-    assert (status, asked[0]) == (0, "package --architecture x86_64")
+@pytest.mark.parametrize("option", [["--param", "{}"], ["--param={}"]])
+def test_the_zips_are_for_what_runs_them(deploy: Deploy, option: list[str]) -> None:
+    given = [part.format(value) for value in ("architecture=x86_64", "pythonRuntime=python3.12") for part in option]
+    status, asked = deploy("staging", *given)
+    assert (status, asked[0]) == (0, "package --python 3.12 --architecture x86_64")
+
+
+def test_unless_said_the_zips_are_for_what_the_stages_say() -> None:
+    default = (ROOT / "serverless.yml").read_text(encoding="utf-8").partition("  production:")[0]
+    script = (ROOT / "scripts" / "deploy").read_text(encoding="utf-8")
+    assert "\n    architecture: arm64\n    pythonRuntime: python3.13\n" in default
+    assert "architecture=arm64 python=3.13" in script
 
 
 @pytest.mark.parametrize("arguments", [[], ["--param", "architecture=arm64"]])
