@@ -40,12 +40,13 @@ async def test_the_packaged_function_streams(zips: Path, dynamodb_url: str, tmp_
     async with serving(gpu_process) as url:
         settings = {
             **{name: value for name, value in os.environ.items() if name.startswith("AWS_")},
+            "LAMBDA_TASK_ROOT": str(task),
             "PENSTOCK_CONFIG": str(tmp_path / "penstock.toml"),
             "PENSTOCK_LEDGER_URL": dynamodb_url,
             "PENSTOCK_TICKET_KEYS": TICKET_KEYS,
             "PENSTOCK_GPU_URL": url,
         }
-        async with running(tmp_path, HANDLER, root=task, python=str(PYTHON), **settings) as runtime:
+        async with running(tmp_path, HANDLER, str(PYTHON), **settings) as runtime:
             function = Function(runtime, ledger, owner)
             stream = await function.chat(how={"timeout": 60.0}).done()
             assert stream.prelude["statusCode"] == 200, stream.body

@@ -70,9 +70,10 @@ class Runtime:
 
 @asynccontextmanager
 async def running(
-    place: Path, handler: str = SCRIPTED, *, root: Path = ROOT, python: str = sys.executable, **environment: str
+    place: Path, handler: str = SCRIPTED, python: str = sys.executable, **environment: str
 ) -> AsyncIterator[Runtime]:
-    """The function, while the block runs. Warnings are errors in it. `root` is where its files are."""
+    """The function, while the block runs. Warnings are errors in it."""
+    root = Path(environment.get("LAMBDA_TASK_ROOT", ROOT))
     async with runtime_api() as api:
         with (place / "log").open("wb") as log:
             process = await asyncio.create_subprocess_exec(
