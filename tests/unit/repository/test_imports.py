@@ -14,11 +14,13 @@ from tests.unit.repository.locks import ROOT
 
 # Modules that need an extra, and say so.
 NEED_AN_EXTRA = (
+    "penstock.aws",
     "penstock.client.direct",
     "penstock.deploy",
     "penstock.ledger.dynamodb",
     "penstock.ledger.sqlite",
     "penstock.logs",
+    "penstock.parameter_store",
 )
 
 _MODELS = ("numpy", "tokenizers", "torch", "transformers")
