@@ -1,7 +1,8 @@
 """The edge's OpenAPI description, from its routes and the schemas that it really reads."""
 
 import re
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
@@ -11,15 +12,33 @@ from starlette.responses import Response
 
 from functions.edge.exchange import Route
 from penstock import __version__
-from penstock.schemas import ChatRequest, CompletionRequest, EmbeddingRequest
+from penstock.schemas import (
+    ChatCompletion,
+    ChatRequest,
+    Completion,
+    CompletionRequest,
+    EmbeddingList,
+    EmbeddingRequest,
+    Model,
+    ModelList,
+    UsageReport,
+)
 from penstock.schemas.admin import (
     AccountChange,
+    AccountPage,
+    AccountReport,
     AccountRequest,
     KeyChange,
+    KeyPage,
+    KeyReport,
     KeyRequest,
+    NewKey,
+    RotatedKey,
     RotateRequest,
+    SwitchReport,
     SwitchRequest,
 )
+from penstock.schemas.report import AdminUsageReport
 
 _REQUESTS = (
     ChatRequest,
@@ -31,6 +50,22 @@ _REQUESTS = (
     KeyChange,
     RotateRequest,
     SwitchRequest,
+)
+_REPLIES = (
+    ChatCompletion,
+    Completion,
+    EmbeddingList,
+    Model,
+    ModelList,
+    UsageReport,
+    AccountPage,
+    AccountReport,
+    KeyPage,
+    KeyReport,
+    NewKey,
+    RotatedKey,
+    SwitchReport,
+    AdminUsageReport,
 )
 
 _ERROR = {
@@ -64,11 +99,19 @@ def describe(route: Route) -> dict[str, Any]:
     return {
         "summary": route.summary,
         "operation_id": re.sub(r"[^a-z0-9]+", "_", f"{route.method} {route.path}".lower()).strip("_"),
-        "responses": {**route.responses, "4XX": error, "5XX": error},
+        "responses": {**{status: _reply(said) for status, said in route.responses.items()}, "4XX": error, "5XX": error},
         "openapi_extra": extra,
         "response_model": None,
         "response_class": Response,  # of no media type: each route says its own
     }
+
+
+def _reply(said: Mapping[str, Any]) -> dict[str, Any]:
+    """An answer by its model's name, not as FastAPI's `model`: of each it would build a validator at every start."""
+    if "model" not in said:
+        return dict(said)
+    schema = {"schema": {"$ref": _ref(said["model"].__name__)}}
+    return {"description": "Successful Response", "content": {"application/json": schema, **said.get("content", {})}}
 
 
 def request_body(kind: type[BaseModel]) -> dict[str, Any]:
@@ -95,9 +138,12 @@ def _made(app: FastAPI) -> dict[str, Any]:
         summary="An OpenAI-compatible inference API of one's own.",
         routes=app.routes,
     )
-    _, requests = models_json_schema([(kind, "validation") for kind in _REQUESTS], ref_template=_ref("{model}"))
+    kinds: list[tuple[type[BaseModel], Literal["validation", "serialization"]]] = []
+    kinds += ((kind, "validation") for kind in _REQUESTS)
+    kinds += ((kind, "serialization") for kind in _REPLIES)
+    _, schemas = models_json_schema(kinds, ref_template=_ref("{model}"))
     components = openapi.setdefault("components", {})
-    components.setdefault("schemas", {}).update(requests["$defs"], Error=_ERROR)
+    components.setdefault("schemas", {}).update(schemas["$defs"], Error=_ERROR)
     components["securitySchemes"] = _KEYS
     return openapi
 

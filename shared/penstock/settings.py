@@ -37,7 +37,11 @@ KeptHeader = Annotated[SecretStr, AfterValidator(given_or_kept(check_header))]
 class LedgerSettings(BaseSettings):
     """What every process has, and all that the reconciler needs."""
 
-    model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(env_prefix="PENSTOCK_", frozen=True)
+    model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
+        env_prefix="PENSTOCK_",
+        frozen=True,
+        defer_build=True,  # each process reads its own class, and need not build the others
+    )
 
     ledger_url: Annotated[str, AfterValidator(check_url)] = Field(
         description="Where the ledger is: sqlite:///PATH or dynamodb://TABLE."
