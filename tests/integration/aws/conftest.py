@@ -8,6 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from penstock.admission import Demand, admit, new_request_id
+from penstock.clock import MINUTE, now_ms
+from penstock.keys import parse
+from penstock.ledger import Ledger, Refused, Reserved
+from penstock.models import read_models
+from tests.e2e.service import on_ledger
 from tests.integration.aws.deployment import Deployment, deployed
 from tests.integration.aws.stack import ROOT
 from tests.servers.dynalite import node_js
@@ -45,10 +51,31 @@ def zips(architecture: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="package")
 def cloud(zips: Path, architecture: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    """Penstock, deployed: generations come through the edge, and whole. Its schedule runs every minute."""
+    """Penstock, deployed: generations come through the edge, and whole.
+
+    A request has died in it, for the schedule to find. It runs every minute: while other tests do.
+    """
     options = {"architecture": architecture, "corsOrigins": ORIGIN, "reconcile": "rate(1 minute)"}
     with deployed(tmp_path_factory.mktemp("cloud"), zips, **options) as deployment:
+        abandon(deployment)
         yield deployment
+
+
+def abandon(deployment: Deployment) -> None:
+    """A request that was admitted ten minutes ago, and never claimed: its lease is open until somebody closes it."""
+    key = parse(deployment.key())
+    model = read_models(ROOT / "penstock.toml").get("demo")
+    assert key is not None
+    assert model is not None
+    request_id, long_ago = new_request_id(), now_ms() - 10 * MINUTE
+
+    async def reserve(ledger: Ledger) -> Reserved | Refused:
+        caller = await ledger.caller(key.id)
+        assert caller is not None
+        demand = Demand(prompt_bytes=64, messages=1, max_tokens=None)
+        return await admit(ledger, caller, model, demand, request_id=request_id, now=long_ago, claim_within_s=60)
+
+    assert isinstance(on_ledger(deployment.ledger, reserve), Reserved)
 
 
 @pytest.hookimpl(wrapper=True)
