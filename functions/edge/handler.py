@@ -17,7 +17,7 @@ from mangum.types import LambdaContext, LambdaEvent  # noqa: E402
 
 from functions.edge.app import create_app  # noqa: E402
 from functions.edge.buffered import Buffered  # noqa: E402
-from functions.edge.lambda_event import HANDLERS  # noqa: E402
+from functions.edge.runtime.event import HANDLERS  # noqa: E402
 from functions.edge.snapshot import Rest  # noqa: E402
 
 _app = create_app()

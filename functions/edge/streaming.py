@@ -7,10 +7,10 @@ an invocation.
 
 What is promised:
 
-- a part of an answer leaves when the app sends it (`lambda_response`);
-- every answer ends, and in time (`lambda_invocation`);
+- a part of an answer leaves when the app sends it (`runtime.response`);
+- every answer ends, and in time (`runtime.invocation`);
 - where the function cannot start, Lambda is told a type and one line that hold no setting's value;
-- under SnapStart the app's hooks are run as AWS's runtime runs them (`lambda_snapshot`).
+- under SnapStart the app's hooks are run as AWS's runtime runs them (`runtime.snapshot`).
 
 What Lambda cannot do: it tells nobody of a client that has left. An answer is made to its end, and paid for, whoever
 still reads it; cancellation on disconnect, which `penstock serve` has, cannot be promised here. What bounds the waste:
@@ -19,8 +19,7 @@ request to the GPU; and direct delivery, where the client's connection is the GP
 the way (PENSTOCK_DELIVERY). What Lambda does tell is a connection of its own that breaks: the app then sees a
 disconnect, and is cancelled.
 
-Its neighbours on the way to the app are `runtime_connection`, `runtime_api`, `lambda_event`, `lambda_prelude`,
-`lambda_response`, `lambda_context`, `lambda_invocation`, `lambda_lifespan` and `lambda_snapshot`.
+Its parts are in `functions.edge.runtime`.
 """
 
 import asyncio
@@ -33,10 +32,10 @@ from importlib import import_module
 import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from functions.edge import lambda_snapshot
-from functions.edge.lambda_invocation import invoke
-from functions.edge.lambda_lifespan import LambdaLifespan, StartFailed
-from functions.edge.runtime_api import FunctionError, RuntimeApi, RuntimeApiFailed
+from functions.edge.runtime import snapshot
+from functions.edge.runtime.api import FunctionError, RuntimeApi, RuntimeApiFailed
+from functions.edge.runtime.invocation import invoke
+from functions.edge.runtime.lifespan import LambdaLifespan, StartFailed
 from penstock.logs import configure_logs
 from penstock.models import ConfigError
 
@@ -73,7 +72,7 @@ def _run(runner: asyncio.Runner, api: RuntimeApi) -> int:
     except Exception as error:
         runner.run(api.fail_init(_told(error, "init_failed")))
         return START_FAILED
-    if lambda_snapshot.is_wanted() and (failed := _take_snapshot(runner, api)):
+    if snapshot.is_wanted() and (failed := _take_snapshot(runner, api)):
         return failed
     with suppress(asyncio.CancelledError):  # Lambda has asked the process to end
         runner.run(_serve(app, api, lifespan))
@@ -101,14 +100,14 @@ def _app(handler: str) -> ASGIApp:
 def _take_snapshot(runner: asyncio.Runner, api: RuntimeApi) -> int:
     """Wait for the snapshot; returns in each process restored from it, with 0, or with the exit status."""
     try:
-        lambda_snapshot.run_before_snapshot()
+        snapshot.run_before_snapshot()
     except Exception as error:
         told = _told(error, "before_snapshot_failed")
         runner.run(api.fail_init(FunctionError("Runtime.BeforeSnapshotError", told.text)))
         return SNAPSHOT_FAILED
     runner.run(api.restored())
     try:
-        lambda_snapshot.run_after_restore()
+        snapshot.run_after_restore()
     except Exception as error:
         told = _told(error, "after_restore_failed")
         runner.run(api.fail_restore(FunctionError("Runtime.AfterRestoreError", told.text)))

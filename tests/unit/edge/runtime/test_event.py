@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.edge.lambda_event import NoRequest, read_event
+from functions.edge.runtime.event import NoRequest, read_event
 from tests.integration.edge.invocations import SHAPES, Event, Sent
 
 STREAMING = ("rest_api", "http_api", "function_url")  # who takes a stream from a function

@@ -16,10 +16,10 @@ import orjson
 import structlog
 from starlette.types import ASGIApp, Message, Scope
 
-from functions.edge.lambda_context import LambdaContext
-from functions.edge.lambda_event import NoRequest, read_event
-from functions.edge.lambda_response import LambdaResponse
-from functions.edge.runtime_api import FunctionError, Given, ResponseRefused, RuntimeApi, RuntimeApiFailed
+from functions.edge.runtime.api import FunctionError, Given, ResponseRefused, RuntimeApi, RuntimeApiFailed
+from functions.edge.runtime.context import LambdaContext
+from functions.edge.runtime.event import NoRequest, read_event
+from functions.edge.runtime.response import LambdaResponse
 from penstock.clock import SECOND
 from penstock.errors import ApiError, DeadlineExceeded, Internal, Unavailable
 

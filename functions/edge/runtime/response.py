@@ -12,8 +12,8 @@ from typing import Any
 import orjson
 from starlette.types import Message
 
-from functions.edge.lambda_prelude import prelude
-from functions.edge.runtime_api import FunctionError, ResponseRefused, RuntimeApi, RuntimeApiFailed, Upload
+from functions.edge.runtime.api import FunctionError, ResponseRefused, RuntimeApi, RuntimeApiFailed, Upload
+from functions.edge.runtime.prelude import prelude
 from penstock.errors import ApiError
 from penstock.schemas.completion import error_event
 

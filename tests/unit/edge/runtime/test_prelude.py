@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.edge.lambda_prelude import MAX_PRELUDE, PreludeTooLong, prelude
+from functions.edge.runtime.prelude import MAX_PRELUDE, PreludeTooLong, prelude
 
 Headers = list[tuple[bytes, bytes]]
 

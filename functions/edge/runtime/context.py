@@ -6,7 +6,7 @@ A caller's client context and identity are left out: they come from invocations 
 import os
 from dataclasses import dataclass
 
-from functions.edge.runtime_api import Given
+from functions.edge.runtime.api import Given
 from penstock.clock import now_ms
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from functions.edge.runtime_connection import Answer, ConnectionBroken, Headers, RuntimeConnection
+from functions.edge.runtime.connection import Answer, ConnectionBroken, Headers, RuntimeConnection
 
 PAUSES = (0.05, 0.25, 1.0)  # seconds between the tries to reach it
 

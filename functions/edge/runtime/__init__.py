@@ -1,0 +1,1 @@
+"""The parts of the Lambda runtime that streams: see `functions.edge.streaming`."""
