@@ -13,6 +13,7 @@ ALLOWED = {
     "no CUDA device": "the kernels of the GPU engine; run on a machine that has one",
     "no Node.js 20": "DynamoDB's strict rules, which dynalite knows, and what osls makes; run where there is Node.js",
     "no Linux": "Modal's own runtime, whose containers here are namespaces of Linux, and zips built for Lambda",
+    "no Python 3.13": "zips for the Lambda Python, whose bytecode it compiles; the emulator's are for 3.11",
     "no deployment to ask": "the smoke test, which the deployment's workflow runs (docs/deploy.md)",
     "no edge to ask": "the smoke test of a deployment whose edge is not up yet",
     "AWS itself refuses what comes through a proxy": "faults on the way to DynamoDB; run with the emulator",
