@@ -4,7 +4,6 @@ import asyncio
 import logging
 import re
 import sqlite3
-import threading
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
@@ -15,7 +14,7 @@ from sqlalchemy import Connection, text
 from penstock.ledger import Idempotency, Ledger, LedgerUnavailable, StoredAnswer, open_ledger
 from penstock.ledger.sqlite import SqliteLedger
 from penstock.ledger.sqlite import store as store_module
-from penstock.ledger.sqlite.migrations import MIGRATIONS, version_of
+from penstock.ledger.sqlite.migrations import version_of
 from penstock.ledger.sqlite.store import Store
 from tests.contract.samples import NOW, enrol, lease_of, reserved
 
@@ -78,6 +77,7 @@ async def test_every_connection_is_durable_and_checks_foreign_keys(path: Path) -
     store = await Store.open(path)
 
     def settings(db: Connection) -> list[object]:
+        version_of(db)  # a connection learns of the log when it reads
         names = ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
         return [db.execute(text(f"PRAGMA {name}")).scalar_one() for name in names]
 
@@ -139,26 +139,6 @@ async def test_a_file_locked_for_too_long_cannot_be_opened(path: Path) -> None:
             await SqliteLedger.open(path)
         other.execute("ROLLBACK")
     await (await SqliteLedger.open(path)).close()
-
-
-@pytest.mark.usefixtures("impatient")
-async def test_writers_queue_for_a_bounded_time(path: Path) -> None:
-    store = await Store.open(path)
-    started, finish = asyncio.Event(), threading.Event()
-
-    def dawdle(db: Connection) -> None:
-        started.set()
-        db.connection.create_function("dawdle", 0, lambda: finish.wait(60))
-        db.execute(text("SELECT dawdle()"))
-
-    slow = asyncio.create_task(store.write(dawdle))
-    await started.wait()
-    with pytest.raises(LedgerUnavailable, match="busy"):
-        await store.write(version_of)
-    finish.set()
-    await slow
-    assert await store.write(version_of) == len(MIGRATIONS)
-    await store.close()
 
 
 async def test_a_closed_ledger_says_so(path: Path) -> None:

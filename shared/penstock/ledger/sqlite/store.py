@@ -4,21 +4,24 @@ A write transaction begins with BEGIN IMMEDIATE, so it holds the write lock befo
 it read is still so when it commits, whichever processes share the file. (A deferred one that reads and
 then writes loses updates, or fails half-way.) Within a process the writers queue in order.
 
-Used from one event loop. Work is plain functions over a Connection, run in one piece.
+Used from one event loop. Work is plain functions over a Connection. A transaction runs in one piece, on a
+thread of the store's: one for those that write, and some for those that read, so that no reader waits
+behind a writer. What work looks at, beside the file, may be looked at by several threads at once.
+
+The threads end with `close`. Where nobody closes they end with the interpreter, which waits for the
+transactions that run, if there are any: for up to PATIENCE, where another process has the file.
 """
 
 import asyncio
-import logging
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy import URL, Connection, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DatabaseError, IntegrityError, InterfaceError, ProgrammingError
-from sqlalchemy.exc import TimeoutError as NoConnection
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from penstock.ledger.records import LedgerUnavailable
 from penstock.ledger.sqlite.migrations import MIGRATIONS, migrate, version_of
@@ -29,7 +32,7 @@ T = TypeVar("T")
 # How long a transaction waits for its turn before it is refused: longer than any transaction of ours
 # takes on a slow disk, shorter than a caller's patience.
 PATIENCE = 10.0  # seconds
-_CONNECTIONS = 4  # one writes, the others read
+_READERS = 3  # threads, and connections
 _BEGIN = "penstock_begin"
 
 _PRAGMAS = (
@@ -39,21 +42,17 @@ _PRAGMAS = (
     "synchronous = FULL",
 )
 
-# aiosqlite writes every statement's parameters to its debug log. Digests of keys and the names of people's
-# accounts are among them; they belong in no log.
-logging.getLogger("aiosqlite").setLevel(logging.INFO)
-
 
 class Store:
     """One open file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._closed = False
-        self._turn = asyncio.Lock()
-        self._running: set[asyncio.Task[Any]] = set()
-        self._writing = _engine(path)
-        self._reading = self._writing.execution_options(**{_BEGIN: "BEGIN"})
+        self._closing: Future[None] | None = None
+        self._writing = _engine(path, connections=1)
+        self._reading = _engine(path, connections=_READERS).execution_options(**{_BEGIN: "BEGIN"})
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="ledger-writer")
+        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="ledger-reader")
 
     @classmethod
     async def open(cls, path: Path) -> "Store":
@@ -75,9 +74,12 @@ class Store:
         return store
 
     async def read(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run the work on one unchanging view of the file."""
+        """Run the work on one unchanging view of the file.
+
+        A caller that is cancelled while it waits for its turn reads nothing.
+        """
         with self._answerable():
-            return await asyncio.shield(self._start(self._reading, lambda db: work(db, *args, **kwargs)))
+            return await _in_turn(self._readers, lambda: _transact(self._reading, work, *args, **kwargs))
 
     async def write(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run the work as a write transaction: all of it or, where it raises, nothing.
@@ -86,33 +88,23 @@ class Store:
         transaction runs to its end without it.
         """
         with self._answerable():
-            async with asyncio.timeout(PATIENCE):
-                await self._turn.acquire()
-            transaction = self._start(self._writing, lambda db: work(db, *args, **kwargs))
-            transaction.add_done_callback(lambda _: self._turn.release())
-            return await asyncio.shield(transaction)
+            return await _in_turn(self._writer, lambda: _transact(self._writing, work, *args, **kwargs))
 
     async def close(self) -> None:
-        """Let go of the connections, once what runs has ended. Later calls raise LedgerUnavailable."""
-        self._closed = True
-        await asyncio.gather(*self._running, return_exceptions=True)
-        await self._writing.dispose()
+        """Let go of connections and threads, once what was called has ended. Later calls raise LedgerUnavailable.
 
-    def _start(self, engine: AsyncEngine, work: Callable[[Connection], T]) -> asyncio.Task[T]:
-        """Begin a transaction as a task of its own.
-
-        Cancelling one half-way would leave its connection, and with it the file's write lock, in the
-        hands of a thread that nobody waits for.
+        Whoever is cancelled here has closed it nevertheless: that goes on without the caller.
         """
+        if self._closing is None:
+            self._closing = self._writer.submit(self._let_go)  # the writer's last
+            self._writer.shutdown(wait=False)
+        await asyncio.shield(asyncio.wrap_future(self._closing))
+        self._writer.shutdown()  # its thread has nothing left to do
 
-        async def transact() -> T:
-            async with engine.begin() as db:
-                return await db.run_sync(work)
-
-        task = asyncio.create_task(transact())
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        return task
+    def _let_go(self) -> None:
+        self._readers.shutdown()
+        self._reading.dispose()
+        self._writing.dispose()
 
     async def _prepare(self) -> None:
         # Looked at first: a file that is not ours stays as it is.
@@ -130,22 +122,23 @@ class Store:
         while True:
             try:
                 with self._answerable():
-                    async with self._writing.connect() as db:
-                        autocommit = await db.execution_options(**{_BEGIN: None})
-                        await autocommit.exec_driver_sql("PRAGMA journal_mode = WAL")
-                        return
+                    return await _in_turn(self._writer, self._switch_to_wal)
             except LedgerUnavailable:
                 if asyncio.get_running_loop().time() > give_up:
                     raise
                 await asyncio.sleep(0.02)
 
+    def _switch_to_wal(self) -> None:
+        with self._writing.connect() as db:
+            db.execution_options(**{_BEGIN: None}).exec_driver_sql("PRAGMA journal_mode = WAL")
+
     @contextmanager
     def _answerable(self) -> Iterator[None]:
-        if self._closed:
+        if self._closing is not None:
             raise LedgerUnavailable("the ledger is closed")
         try:
             yield
-        except (TimeoutError, NoConnection) as error:
+        except TimeoutError as error:
             raise LedgerUnavailable(f"the ledger was busy for {PATIENCE:g} seconds") from error
         except (IntegrityError, ProgrammingError):
             raise  # a mistake of ours, not of the store
@@ -153,16 +146,40 @@ class Store:
             raise LedgerUnavailable(str(error.orig)) from error
 
 
-def _engine(path: Path) -> AsyncEngine:
-    engine = create_async_engine(
-        URL.create("sqlite+aiosqlite", database=str(path.absolute())),
-        pool_size=_CONNECTIONS,
+async def _in_turn(threads: Executor, work: Callable[[], T]) -> T:
+    """Run the work on one of the threads. Raises TimeoutError where none of them began it within PATIENCE.
+
+    To be cancelled, or to give up, takes the work back unless it has begun. What has begun is not stopped:
+    half-way it would leave its connection, and with it the file's write lock, to nobody.
+    """
+    turn = threads.submit(work)
+    try:
+        async with asyncio.timeout(PATIENCE):
+            return await asyncio.wrap_future(turn)
+    except TimeoutError:
+        if turn.cancel():
+            raise
+    return await asyncio.wrap_future(turn)
+
+
+def _transact(engine: Engine, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+    with engine.begin() as db:
+        return work(db, *args, **kwargs)
+
+
+def _engine(path: Path, connections: int) -> Engine:
+    """As many connections as there are threads that use them: none ever waits for one.
+
+    SQLAlchemy lets a file's connection serve one thread now and another later, and never two at once.
+    """
+    engine = create_engine(
+        URL.create("sqlite", database=str(path.absolute())),
+        pool_size=connections,
         max_overflow=0,
-        pool_timeout=PATIENCE,
         hide_parameters=True,  # an error's message holds no digest and no answer
     )
-    event.listen(engine.sync_engine, "connect", _configure)
-    event.listen(engine.sync_engine, "begin", _begin)
+    event.listen(engine, "connect", _configure)
+    event.listen(engine, "begin", _begin)
     return engine
 
 
