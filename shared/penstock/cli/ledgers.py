@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 DEFAULT_DATA = Path(".penstock")
 # The extra that brings what a store needs.
-_EXTRAS = {"sqlalchemy": "local", "aiosqlite": "local", "aiobotocore": "edge", "botocore": "edge"}
+_EXTRAS = {"sqlalchemy": "local", "aiobotocore": "edge", "botocore": "edge"}
 
 Data = Annotated[
     Path | None,

@@ -82,7 +82,6 @@ def test_an_option_goes_before_the_environment(ledger_file: str, tmp_path: Path)
     ("absent", "url", "extra"),
     [
         ("sqlalchemy", "sqlite:///{tmp_path}/ledger.db", "local"),
-        ("aiosqlite", "sqlite:///{tmp_path}/ledger.db", "local"),
         ("aiobotocore", "dynamodb://nothing", "edge"),
     ],
 )

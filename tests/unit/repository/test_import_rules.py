@@ -24,8 +24,8 @@ BREACHES = [
     ("engine", "functions/gpu/engine/breach.py", "import penstock.ledger"),
     ("engine", "functions/gpu/engine/breach.py", "from starlette.requests import Request"),
     ("modal", "functions/gpu/breach.py", "import modal"),
-    ("sqlalchemy", "functions/edge/breach.py", "import sqlalchemy.ext.asyncio"),
-    ("sqlalchemy", "shared/penstock/breach.py", "import aiosqlite"),
+    ("sqlalchemy", "functions/edge/breach.py", "import sqlalchemy.engine"),
+    ("sqlalchemy", "shared/penstock/breach.py", "from sqlalchemy import select"),
     ("aws", "functions/gpu/breach.py", "import aiobotocore.session"),
     ("aws", "shared/penstock/ledger/sqlite/breach.py", "from botocore.exceptions import ClientError"),
     ("aws", "functions/edge/breach.py", "import boto3"),
@@ -41,7 +41,7 @@ BREACHES = [
 ALLOWED = [
     ("functions/gpu/engine/fine.py", "import torch, transformers, tokenizers, safetensors"),
     ("functions/gpu/engine/part/fine.py", "import torch"),
-    ("shared/penstock/ledger/sqlite/fine.py", "import sqlalchemy, aiosqlite"),
+    ("shared/penstock/ledger/sqlite/fine.py", "import sqlalchemy.dialects.sqlite"),
     ("shared/penstock/ledger/dynamodb/fine.py", "import aiobotocore.session, botocore.exceptions"),
 ]
 

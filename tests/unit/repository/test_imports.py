@@ -28,7 +28,6 @@ NOT_IN_THE_CORE = (
     *(
         "aiobotocore",
         "aiohttp",
-        "aiosqlite",
         "botocore",
         "fastapi",
         "mangum",
@@ -42,7 +41,7 @@ NOT_IN_THE_CORE = (
     *_MODELS,
 )
 NOT_ON_LAMBDA = (
-    *("aiosqlite", "httpx2", "modal", "openai", "rich", "sqlalchemy", "typer", "uvicorn"),
+    *("httpx2", "modal", "openai", "rich", "sqlalchemy", "typer", "uvicorn"),
     *_MODELS,
 )
 

@@ -8,7 +8,6 @@ from penstock.cli.failure import Failure
 # One module of each of the `local` extra's libraries; none is imported here.
 _NEEDED = (
     "aiohttp",
-    "aiosqlite",
     "fastapi",
     "sqlalchemy",
     "starlette",
