@@ -104,6 +104,11 @@ def spent_in(path: Path) -> list[str]:
         return [month for (month,) in db.execute("SELECT month FROM months ORDER BY month")]
 
 
+def files_beside(path: Path) -> set[str]:
+    """The file's name, and those of its log, which is there as long as a connection is."""
+    return {file.name for file in path.parent.iterdir()}
+
+
 async def begun(*calls: asyncio.Task[None]) -> None:
     """Return once each of them waits for its turn, or is further."""
     await asyncio.sleep(0)
@@ -233,13 +238,13 @@ async def test_readers_do_not_wait_for_a_writer_whom_another_process_holds_up(st
     assert len(await store.read(spent)) == 4
 
 
-async def test_no_thread_outlives_the_store(path: Path, threads: Callable[[], set[str]]) -> None:
+async def test_no_thread_and_no_connection_outlives_the_store(path: Path, threads: Callable[[], set[str]]) -> None:
     store = await Store.open(path)
     await asyncio.gather(*(call(version_of) for call in (store.read, store.write) for _ in range(20)))
     assert len(threads()) in range(2, 5)  # one writes, and up to three read
     await store.close()
     assert threads() == set()
-    assert {file.name for file in path.parent.iterdir()} == {"ledger.db"}  # nor does a connection
+    assert files_beside(path) == {"ledger.db"}
 
 
 async def test_no_thread_outlives_a_store_that_could_not_be_opened(path: Path, threads: Callable[[], set[str]]) -> None:
@@ -264,10 +269,12 @@ async def test_close_waits_for_all_that_was_called(path: Path, threads: Callable
         await store.write(spend("2026-03"))
     slow_write.finish.set()
     await asyncio.gather(calls[0], calls[2])
-    await begun(calls[1], *closings)
+    early, _ = await asyncio.wait(closings, timeout=0.1)
+    assert not early
     slow_read.finish.set()
     await asyncio.gather(*calls, *closings)
     assert threads() == set()
+    assert files_beside(path) == {"ledger.db"}
     assert spent_in(path) == ["2026-01", "2026-02"]
 
 
