@@ -100,7 +100,7 @@ class Conflict(StatusError):
 
 
 class BodyTooLarge(StatusError):
-    """413: the request is larger than the API takes."""
+    """413: the request is larger than the API takes, or its answer than the API can send; `code` says which."""
 
 
 class Unprocessable(StatusError):
@@ -119,6 +119,10 @@ class Unavailable(ServerError):
     """503: nobody can take the request now; `retry_after` says when to try again."""
 
 
+class DeadlineExceeded(ServerError):
+    """504: the answer would have taken longer than the API may; what it had cost until then stands."""
+
+
 _BY_STATUS: Mapping[int, type[StatusError]] = {
     400: BadRequest,
     401: Unauthenticated,
@@ -130,6 +134,7 @@ _BY_STATUS: Mapping[int, type[StatusError]] = {
     422: Unprocessable,
     429: RateLimited,
     503: Unavailable,
+    504: DeadlineExceeded,
 }
 _BY_TYPE: Mapping[str | None, type[StatusError]] = {
     "invalid_request_error": BadRequest,

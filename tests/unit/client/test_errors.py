@@ -9,6 +9,7 @@ from penstock.client.errors import ConnectionFailed, StatusError, TimedOut, stat
 
 CLASSES = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.ApiError)]
 ELSEWHERE = {
+    "AnswerTooLarge": "BodyTooLarge",
     "ApiError": "ServerError",
     "Internal": "ServerError",
     "UpstreamFailed": "ServerError",

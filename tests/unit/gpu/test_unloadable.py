@@ -39,7 +39,7 @@ async def test_a_name_that_is_not_plain_is_told_as_it_is() -> None:
     async def receive() -> Message:
         raise AssertionError("the body is not needed")
 
-    await unloadable("Größe/7b")({"type": "http", "method": "GET", "path": "/"}, receive, send)
+    await unloadable("Größe/7b")({"type": "http", "method": "GET", "path": "/", "headers": []}, receive, send)
     start, body = sent
     assert dict(start["headers"])[b"content-length"] == str(len(body["body"])).encode()
     assert orjson.loads(body["body"]) == refusal_to_load("Größe/7b").envelope()
