@@ -120,7 +120,8 @@ class Rush:
             self.now += HOLD + 1
 
     async def _serve(self, client: Client, lease: Lease) -> Ended:
-        if client.dies_after == "reserve":
+        # On its way for longer than it lasts: time has passed over it, and others may have had it already.
+        if client.dies_after == "reserve" or lease.deadline < self.now:
             return Ended.DIED
         deadline = lease.deadline
         claim = await self.ledger.claim(lease, "a", self.claimed, lease.reserved_at, deadline)
