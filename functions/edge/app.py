@@ -65,7 +65,7 @@ def create_app(settings: EdgeSettings | None = None) -> FastAPI:
             AdministrationError: _refuse_administration,
         },
     )
-    app.state.edge = edge
+    app.state.edge, app.state.routes = edge, ROUTES
     for route in ROUTES:
         check(route)
         app.add_api_route(route.path, _endpoint(edge, route), methods=[route.method], **describe(route))

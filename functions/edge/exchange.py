@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -71,5 +72,6 @@ class Route:
     intake: Intake | None = None  # where the request is validated
     public: str = ""
     summary: str = ""
+    query: type[BaseModel] | None = None  # what its query is read into
     openapi: Mapping[str, Any] = field(default_factory=dict)
     responses: Mapping[int | str, dict[str, Any]] = field(default_factory=dict)

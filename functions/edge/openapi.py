@@ -11,6 +11,7 @@ from pydantic.json_schema import models_json_schema
 from starlette.responses import Response
 
 from functions.edge.exchange import Route
+from functions.edge.query import query_parameters
 from penstock import __version__
 from penstock.schemas import (
     ChatCompletion,
@@ -145,6 +146,10 @@ def _made(app: FastAPI) -> dict[str, Any]:
     components = openapi.setdefault("components", {})
     components.setdefault("schemas", {}).update(schemas["$defs"], Error=_ERROR)
     components["securitySchemes"] = _KEYS
+    for route in app.state.routes:
+        if route.query is not None:  # described here and not with its route: no start has a need of it
+            operation = openapi["paths"][route.path][route.method.lower()]
+            operation["parameters"] = [*operation.get("parameters", ()), *query_parameters(route.query)]
     return openapi
 
 

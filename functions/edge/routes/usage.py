@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from functions.edge.exchange import Exchange, Route
 from functions.edge.policies import POLICIES
-from functions.edge.query import query_parameters, read_query
+from functions.edge.query import read_query
 from penstock.clock import now_ms
 from penstock.ledger import UsageRow
 from penstock.reports import csv_text, grouped
@@ -38,6 +38,6 @@ USAGE = Route(
     policies=POLICIES[:1],
     group="usage",
     summary="What this key, or its account, used; its limits, and what remains.",
-    openapi={"parameters": query_parameters(UsageQuery)},
+    query=UsageQuery,
     responses={200: {"model": UsageReport, "content": {"text/csv": {}}}},
 )

@@ -10,7 +10,7 @@ from functions.edge.body import read_body
 from functions.edge.exchange import Answer, Exchange, Route
 from functions.edge.openapi import request_body
 from functions.edge.policies import POLICIES
-from functions.edge.query import path_parameter, query_parameters
+from functions.edge.query import path_parameter
 from penstock.administration import AccountExists, AdministrationError, Invalid, KeyEnded, NoSuchAccount, NoSuchKey
 from penstock.errors import ApiError, BadRequest, Conflict, NotFound
 from penstock.ledger import ADMIN
@@ -44,7 +44,6 @@ def admin_route(
 ) -> Route:
     """A route of `/admin/v1`; `body`, `query` and `reply` are its models, `responses` what else a 200 may be."""
     parameters = [path_parameter("id", _ID)] if "{id}" in path else []
-    parameters += query_parameters(query) if query else []
     return Route(
         method,
         f"/admin/v1{path}",
@@ -52,6 +51,7 @@ def admin_route(
         policies=POLICIES[:1],
         group=ADMIN,
         summary=summary,
+        query=query,
         openapi={"parameters": parameters, **(request_body(body) if body else {})},
         responses={200: {"model": reply, **(responses or {})}},
     )
