@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from penstock.gpu_urls import GpuUrls
 from penstock.ledger import check_url
 from penstock.models import ConfigError
+from penstock.objects.urls import check_objects_url
 from penstock.origins import parse_origins
 from penstock.secrets import check_header, given, given_or_kept
 from penstock.ticket import TicketKeys
@@ -28,6 +29,7 @@ def _origins(text: str) -> str:
 
 
 GpuUrl = Annotated[str, AfterValidator(_gpu_urls)]
+ObjectsUrl = Annotated[str, AfterValidator(check_objects_url)]
 SigningKeys = Annotated[SecretStr, AfterValidator(given(TicketKeys.parse))]
 # Of these, each is the secret itself or `ssm:NAME` (see `penstock.secrets`), which the edge reads when it needs it.
 KeptSigningKeys = Annotated[SecretStr, AfterValidator(given_or_kept(TicketKeys.parse))]
@@ -86,6 +88,11 @@ class EdgeSettings(Settings):
     delivery: Literal["relay", "direct"] = "relay"
     # Whose pages may call from a browser: origins separated by commas, or *; unset, nobody's.
     cors_origins: Annotated[str, AfterValidator(_origins)] = ""
+    # Where files are kept; unset, there are no files and no batches here.
+    objects_url: ObjectsUrl | None = None
+    # Of a file that comes in one request, and of one whose content is put at a signed URL.
+    max_upload_bytes: int = Field(default=512 << 20, ge=1 << 10, le=5 << 30)
+    max_file_bytes: int = Field(default=4 << 30, ge=1 << 10, le=5 << 30)
 
     @model_validator(mode="after")
     def _whole_credentials(self) -> Self:
@@ -111,8 +118,49 @@ class DirectSettings(Settings):
     service_key_id: str | None = Field(default=None, pattern="^[0-9A-Za-z_]{1,64}$")
 
 
+class BatchSettings(LedgerSettings):
+    """The batch functions'."""
+
+    objects_url: ObjectsUrl = Field(description="Where files are kept: s3://BUCKET or file:///FOLDER.")
+    config: Path = Field(default=Path("penstock.toml"), description="The table of served models.")
+    max_body_bytes: int = Field(default=4 << 20, ge=1 << 10, le=64 << 20, description="Of one line's body.")
+    # The id of the API key that pays for what is dropped without saying whose it is.
+    service_key_id: str | None = Field(default=None, pattern="^[0-9A-Za-z_]{1,64}$")
+    # A shard is for one worker: so many tokens at most, by their bound, and so many lines.
+    shard_tokens: int = Field(default=500_000, ge=1, le=1 << 40)
+    shard_lines: int = Field(default=2_000, ge=1, le=10_000)
+    # Shards of a model under way at once, of all batches; unset, twice its max_containers.
+    shards_at_once: int | None = Field(default=None, ge=1, le=10_000)
+    # Times that a shard is started, without a line more than before, until what is left of it is given up.
+    shard_attempts: int = Field(default=5, ge=1, le=100)
+    # Modal's token of the deployment; unset, as Modal's client finds it.
+    modal_token_id: KeptHeader | None = None
+    modal_token_secret: KeptHeader | None = None
+    secrets_cache_s: int = Field(default=300, ge=1, le=86_400)
+    # Where messages wait, and who is told of a batch's end: a topic, a webhook, both, or nobody.
+    queue_url: str | None = Field(default=None, pattern="^https?://")
+    topic_arn: str | None = Field(default=None, pattern="^arn:")
+    webhook_url: str | None = Field(default=None, pattern="^https?://")
+    webhook_secret: KeptHeader | None = None
+
+    @model_validator(mode="after")
+    def _whole_token(self) -> Self:
+        if (self.modal_token_id is None) != (self.modal_token_secret is None):
+            raise ValueError("PENSTOCK_MODAL_TOKEN_ID and PENSTOCK_MODAL_TOKEN_SECRET must be set both, or neither")
+        return self
+
+    @model_validator(mode="after")
+    def _signed(self) -> Self:
+        if (self.webhook_url is None) != (self.webhook_secret is None):
+            raise ValueError("PENSTOCK_WEBHOOK_URL and PENSTOCK_WEBHOOK_SECRET must be set both, or neither")
+        return self
+
+
 class GpuSettings(DirectSettings):
     """The GPU process's own."""
+
+    # Where batches are kept; without it, this process works on none.
+    objects_url: ObjectsUrl | None = None
 
     model: str = Field(description="The served model, by its name in the table.")
     max_waiting: int = Field(default=256, ge=1, le=100_000, description="Requests that may wait for the engine.")
