@@ -21,6 +21,7 @@ from penstock.prices import Price, nano_per_token
 
 ModelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$")]
 DollarsPerMillion = Annotated[Decimal, Field(ge=0, le=1_000)]
+Factor = Annotated[Decimal, Field(gt=0, le=1)]
 
 
 class ConfigError(Exception):
@@ -34,7 +35,7 @@ TEXT_TOKENS = 4
 
 
 class PriceEntry(BaseModel):
-    """A price in dollars per million tokens, from a UTC day on."""
+    """A price in dollars per million tokens, from a UTC day on, and what part of it a batch's lines cost."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -42,11 +43,19 @@ class PriceEntry(BaseModel):
     prompt: DollarsPerMillion
     cached_prompt: DollarsPerMillion
     completion: DollarsPerMillion
+    batch: Factor = Decimal(1)
 
     @model_validator(mode="after")
     def _exact(self) -> Self:
         self.price()
+        self._batch_is_exact()
         return self
+
+    def _batch_is_exact(self) -> None:
+        try:
+            self.batch_price()
+        except ValueError as error:
+            raise ValueError(f"batch = {self.batch} times the price: {error}") from error
 
     def price(self) -> Price:
         """The same in nano-dollars per token; its version is the day from which it holds."""
@@ -56,6 +65,10 @@ class PriceEntry(BaseModel):
             cached_prompt=nano_per_token(self.cached_prompt),
             completion=nano_per_token(self.completion),
         )
+
+    def batch_price(self) -> Price:
+        """The same for the lines of batches, with a version of its own."""
+        return self.price().times(self.batch, f"{self.effective.isoformat()}/batch")
 
 
 class Embeddings(BaseModel):
@@ -110,11 +123,14 @@ class ServedModel(BaseModel):
         """Whether its weights are a repository's of the hub, at one commit; otherwise they are a folder's."""
         return self.revision is not None and REPOSITORY.fullmatch(self.source) is not None
 
-    def price_at(self, now: int) -> Price | None:
-        """The price in force at `now` (milliseconds), or None where none is yet."""
+    def price_at(self, now: int, *, batch: bool = False) -> Price | None:
+        """The price in force at `now` (milliseconds), of a request or of a batch's lines; None where none is yet."""
         today = date.fromisoformat(day_of(now))
         due = [entry for entry in self.prices if entry.effective <= today]
-        return max(due, key=lambda entry: entry.effective).price() if due else None
+        if not due:
+            return None
+        entry = max(due, key=lambda entry: entry.effective)
+        return entry.batch_price() if batch else entry.price()
 
     def prompt_bound(self, prompt_bytes: int, messages: int) -> int:
         """An upper bound of the prompt's tokens, for who has no tokenizer: a token is at least one byte.

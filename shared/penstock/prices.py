@@ -30,6 +30,15 @@ class Price:
             + completion_tokens * self.completion
         )
 
+    def times(self, factor: Decimal, version: str) -> "Price":
+        """Each of its prices times the factor. Raises ValueError where one is then no whole nano-dollar per token."""
+        return Price(
+            version=version,
+            prompt=_whole(self.prompt * factor),
+            cached_prompt=_whole(self.cached_prompt * factor),
+            completion=_whole(self.completion * factor),
+        )
+
     def most(self, prompt_tokens: int, completion_tokens: int, context_length: int, *, choices: int = 1) -> int:
         """The most that choices to one prompt can cost in nano-dollars: each within these bounds and the context."""
         dearest = max(self.prompt, self.cached_prompt)
@@ -59,6 +68,12 @@ def nano_per_token(dollars_per_million: Decimal) -> int:
     nano = dollars_per_million * NANO / _MILLION
     if nano < 0 or nano != nano.to_integral_value():
         raise ValueError(f"{dollars_per_million} dollars per million tokens is not a multiple of 0.001")
+    return int(nano)
+
+
+def _whole(nano: Decimal) -> int:
+    if nano != nano.to_integral_value():
+        raise ValueError(f"{nano.normalize():f} nano-dollars per token is not a whole number of them")
     return int(nano)
 
 

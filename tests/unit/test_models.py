@@ -89,6 +89,15 @@ def test_a_price_holds_from_its_day_on_in_utc(file: Path, when: str, price: Pric
     assert demo.price_at(at(when)) == price
 
 
+def test_a_batchs_lines_have_a_price_of_their_own(file: Path) -> None:
+    demo = read(file, DEMO.replace("completion = 0.4 }", "completion = 0.4, batch = 0.25 }")).get("demo")
+    assert demo is not None
+    assert demo.price_at(at("2025-12-31T23:59:59"), batch=True) is None
+    assert demo.price_at(at("2026-01-01T00:00:00"), batch=True) == Price("2026-01-01/batch", 100, 50, 200)
+    assert demo.price_at(at("2026-06-01T00:00:00"), batch=True) == Price("2026-06-01/batch", 50, 25, 100)
+    assert demo.price_at(at("2026-06-01T00:00:00")) == Price("2026-06-01", 200, 100, 400)
+
+
 @given(st.integers(0, 10_000), st.integers(1, 100))
 def test_the_prompts_bound_covers_the_bytes_and_the_template_within_the_context(prompt: int, messages: int) -> None:
     demo = ServedModel.model_validate(
@@ -192,6 +201,13 @@ def test_a_folder_may_be_elsewhere(file: Path, source: str) -> None:
         ("prompt = 0.2,", "prompt = inf,", "models.demo.prices.0.prompt: "),
         ("prompt = 0.2,", "prompt = 2000000,", "models.demo.prices.0.prompt: "),
         ("prompt = 0.2,", "prompt = 0.0001,", "0.0001 dollars per million tokens is not a multiple of 0.001"),
+        ("prompt = 0.2,", "batch = 0, prompt = 0.2,", "models.demo.prices.0.batch: Input should be greater than 0"),
+        ("prompt = 0.2,", "batch = 1.01, prompt = 0.2,", "models.demo.prices.0.batch: Input should be less than"),
+        (
+            "prompt = 0.2,",
+            "batch = 0.123, prompt = 0.2,",
+            "models.demo.prices.0: Value error, batch = 0.123 times the price: 24.6 nano-dollars per token",
+        ),
         ("2026-06-01", "2026-01-01", "models.demo: Value error, two prices take effect on the same day"),
         ("2026-06-01", '"soon"', "models.demo.prices.0.effective: "),
         ("[models.demo]", "[models]\ndemo = 3\n[models.other]", "models.demo: must be a table"),

@@ -40,6 +40,13 @@ def test_a_cost_counts_cached_tokens_at_their_own_price() -> None:
     assert price.cost(0, 0, 0) == 0
 
 
+def test_a_price_times_a_factor_is_exact_or_refused() -> None:
+    price = Price("v1", prompt=100, cached_prompt=50, completion=200)
+    assert price.times(Decimal("0.5"), "v1/half") == Price("v1/half", 50, 25, 100)
+    with pytest.raises(ValueError, match=r"12\.5 nano-dollars per token is not a whole number of them"):
+        price.times(Decimal("0.25"), "v1/quarter")
+
+
 @given(prices, bounds(), st.data())
 def test_no_usage_within_the_bounds_costs_more_than_the_most(price: Price, most: Bounds, data: st.DataObject) -> None:
     prompt = data.draw(st.integers(0, most.prompt), "prompt")

@@ -11,6 +11,7 @@ from penstock.clock import day_of, minute_of, month_of
 from penstock.prices import Price
 
 MOST = 10**16  # of any one number here: ten million dollars. Hundreds of such numbers add up in 64 bits.
+MOST_REQUESTS = 10_000  # that one lease stands for
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +103,11 @@ class Bound:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A reservation, and the right to one generation.
+    """A reservation, and the right to one generation, or to those of several lines of a batch.
 
     `id` is the request's id everywhere in the ledger. Its minute, day and month are those of its
-    reservation, so that what is taken from a window goes back to the same one.
+    reservation, so that what is taken from a window goes back to the same one. ValueError for a
+    number of requests that is not in 1..MOST_REQUESTS.
     """
 
     id: str
@@ -118,6 +120,11 @@ class Lease:
     deadline: int  # an unclaimed lease is closed after this
     # Whether what a claim gives back is worth a write of its own, because the caller is near a limit.
     tight: bool = field(default=False, compare=False)
+    requests: int = 1  # that it stands for, all under way at once
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.requests <= MOST_REQUESTS:
+            raise ValueError(f"a lease stands for 1 to {MOST_REQUESTS} requests, not {self.requests}")
 
     @property
     def minute(self) -> int:

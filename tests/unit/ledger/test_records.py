@@ -1,11 +1,12 @@
 """The ledger's records: numbers that make no sense are refused where they are made."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 
-from penstock.ledger import ADMIN, MAX_ANSWER, Bound, Key, LimitName, Limits, Standing, StoredAnswer, Usage
-from penstock.ledger.records import MOST
+from penstock.ledger import ADMIN, MAX_ANSWER, Bound, Key, Lease, LimitName, Limits, Standing, StoredAnswer, Usage
+from penstock.ledger.records import MOST, MOST_REQUESTS
+from penstock.prices import Price
 
 
 @pytest.mark.parametrize("limit", [-1, MOST + 1])
@@ -27,6 +28,15 @@ def test_a_bound_is_within_another_in_both_measures_or_not_at_all() -> None:
     assert Bound(1, 1).within(Bound(1, 1))
     assert not Bound(2, 1).within(Bound(1, 9))
     assert not Bound(1, 2).within(Bound(9, 1))
+
+
+@pytest.mark.parametrize("requests", [-1, 0, MOST_REQUESTS + 1])
+def test_a_lease_stands_for_a_number_of_requests(requests: int) -> None:
+    lease = Lease("r", "a", "k", "m", Bound(1, 1), Price("v1", 1, 1, 1), reserved_at=0, deadline=1)
+    assert lease.requests == 1
+    assert replace(lease, requests=MOST_REQUESTS).requests == MOST_REQUESTS
+    with pytest.raises(ValueError, match=f"stands for 1 to {MOST_REQUESTS} requests, not {requests}"):
+        replace(lease, requests=requests)
 
 
 @pytest.mark.parametrize(("prompt", "cached", "completion"), [(-1, 0, 0), (1, 2, 0), (1, -1, 0), (0, 0, -1)])
