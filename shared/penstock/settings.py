@@ -29,6 +29,7 @@ def _origins(text: str) -> str:
 
 
 GpuUrl = Annotated[str, AfterValidator(_gpu_urls)]
+StoreUrl = Annotated[str, AfterValidator(check_url)]
 ObjectsUrl = Annotated[str, AfterValidator(check_objects_url)]
 SigningKeys = Annotated[SecretStr, AfterValidator(given(TicketKeys.parse))]
 # Of these, each is the secret itself or `ssm:NAME` (see `penstock.secrets`), which the edge reads when it needs it.
@@ -45,9 +46,7 @@ class LedgerSettings(BaseSettings):
         defer_build=True,  # each process reads its own class, and need not build the others
     )
 
-    ledger_url: Annotated[str, AfterValidator(check_url)] = Field(
-        description="Where the ledger is: sqlite:///PATH or dynamodb://TABLE."
-    )
+    ledger_url: StoreUrl = Field(description="Where the ledger is: sqlite:///PATH or dynamodb://TABLE.")
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
 
 
@@ -90,6 +89,8 @@ class EdgeSettings(Settings):
     cors_origins: Annotated[str, AfterValidator(_origins)] = ""
     # Where files are kept; unset, there are no files and no batches here.
     objects_url: ObjectsUrl | None = None
+    # Where the book of files and batches is; unset, in the ledger's store.
+    book_url: StoreUrl | None = None
     # Of a file that comes in one request, and of one whose content is put at a signed URL.
     max_upload_bytes: int = Field(default=512 << 20, ge=1 << 10, le=5 << 30)
     max_file_bytes: int = Field(default=4 << 30, ge=1 << 10, le=5 << 30)
@@ -122,6 +123,8 @@ class BatchSettings(LedgerSettings):
     """The batch functions'."""
 
     objects_url: ObjectsUrl = Field(description="Where files are kept: s3://BUCKET or file:///FOLDER.")
+    # Where the book of files and batches is; unset, in the ledger's store. Whoever has this book works on its batches.
+    book_url: StoreUrl | None = None
     config: Path = Field(default=Path("penstock.toml"), description="The table of served models.")
     max_body_bytes: int = Field(default=4 << 20, ge=1 << 10, le=64 << 20, description="Of one line's body.")
     # The id of the API key that pays for what is dropped without saying whose it is.
