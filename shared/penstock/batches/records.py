@@ -143,6 +143,7 @@ class Batch:
     errors: tuple[InputError, ...] = ()
     more_errors: bool = False  # than MOST_ERRORS
     lines: int = 0
+    model: str | None = None  # of all lines, once that is known; None where they have several
     completed: int = 0
     failed: int = 0
     usage: Usage = NOTHING
@@ -150,6 +151,7 @@ class Batch:
     output_file_id: str | None = None
     error_file_id: str | None = None
     hold: Hold | None = None
+    topic_told: bool = False  # whether its end was told to the topic, where the webhook has yet to hear of it
     told: bool = False  # whether its end was told to whoever is to be told
     revision: int = 0
 
@@ -181,6 +183,7 @@ class Shard:
     state: ShardState = ShardState.WAITING
     since: int = 0  # milliseconds: when it came to this state
     attempt: int = 0  # times that it was started
+    stalled: int = 0  # how many of the last of these brought no line more than there were
     call: str | None = None  # the platform's name of the call that runs it
     completed: int = 0
     failed: int = 0
