@@ -18,7 +18,7 @@ from penstock.keys import ApiKey, mint
 from penstock.ledger.protocol import Ledger
 from penstock.ledger.records import ADMIN, Account, Key, Limits, Switch
 
-ROUTES = ("chat", "completions", "embeddings", "models", "usage", ADMIN)
+ROUTES = ("chat", "completions", "embeddings", "files", "batches", "models", "usage", ADMIN)
 """The groups of routes that a key's scope may name."""
 MAX_SCOPE = 64  # models in a key's scope
 MAX_TEXT = 200  # characters of a name, or of a reason

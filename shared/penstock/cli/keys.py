@@ -55,7 +55,9 @@ def create(
     routes: Annotated[
         str | None,
         typer.Option(
-            "--routes", metavar="A,B", help="The only routes it may call: chat, completions, embeddings, models, usage."
+            "--routes",
+            metavar="A,B",
+            help="The only routes it may call: chat, completions, embeddings, files, batches, models, usage.",
         ),
     ] = None,
     admin: Annotated[bool, typer.Option("--admin", help="May call the admin routes, and others only by name.")] = False,

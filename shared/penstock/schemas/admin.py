@@ -13,6 +13,7 @@ from penstock.clock import SECOND
 from penstock.ledger import Account, Key, Switch
 from penstock.schemas.identity import AccountId, KeyId, ModelId
 from penstock.schemas.limits import LimitsReport, LimitsRequest
+from penstock.schemas.page import Page, count_to
 from penstock.schemas.reading import Strict, whole, wrong_at
 
 MAX_PAGE = 100
@@ -25,13 +26,6 @@ def _different(names: list[str]) -> list[str]:
     return names
 
 
-def _count(text: object) -> object:
-    """A number in a query."""
-    if isinstance(text, str) and not (text.isascii() and text.isdecimal() and len(text) <= len(str(MAX_PAGE))):
-        raise wrong_at("", f"must be a whole number from 1 to {MAX_PAGE}")
-    return int(text) if isinstance(text, str) else text
-
-
 Line = Annotated[str, StringConstraints(max_length=MAX_TEXT, pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$")]
 Models = Annotated[
     list[ModelId],
@@ -39,8 +33,8 @@ Models = Annotated[
     AfterValidator(_different),
 ]
 Routes = Annotated[
-    list[Literal["chat", "completions", "embeddings", "models", "usage", "admin"]],
-    Field(min_length=1, max_length=6, json_schema_extra={"uniqueItems": True}),
+    list[Literal["chat", "completions", "embeddings", "files", "batches", "models", "usage", "admin"]],
+    Field(min_length=1, max_length=8, json_schema_extra={"uniqueItems": True}),
     AfterValidator(_different),
 ]
 
@@ -114,7 +108,7 @@ class PageQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
-    limit: Annotated[int, Field(ge=1, le=MAX_PAGE), BeforeValidator(_count)] = 20
+    limit: Annotated[int, Field(ge=1, le=MAX_PAGE), count_to(MAX_PAGE)] = 20
 
 
 class AccountsQuery(PageQuery):
@@ -211,23 +205,14 @@ class SwitchReport(BaseModel):
         return cls(on=switch.on, reason=switch.reason, changed_at=_seconds(switch.changed_at) or None)
 
 
-class _Page(BaseModel):
-    """A part of a list, oldest first, as OpenAI's lists are."""
-
-    object: Literal["list"] = "list"
-    first_id: str | None
-    last_id: str | None
-    has_more: bool
-
-
-class AccountPage(_Page):
-    """Some of the accounts."""
+class AccountPage(Page):
+    """Some of the accounts, oldest first."""
 
     data: list[AccountReport]
 
 
-class KeyPage(_Page):
-    """Some of the keys."""
+class KeyPage(Page):
+    """Some of the keys, oldest first."""
 
     data: list[KeyReport]
 
