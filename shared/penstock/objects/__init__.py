@@ -4,6 +4,8 @@
 names. Everything about batches goes through here, so that a laptop's folder and a bucket in the cloud see the same.
 """
 
+from pathlib import Path
+
 from penstock.objects.protocol import Exists, Missing, Object, Objects, ObjectsUnavailable, Writer
 from penstock.objects.urls import check_objects_url
 
@@ -25,6 +27,11 @@ async def open_objects(url: str) -> Objects:
     Where a bucket is comes from the standard AWS configuration (AWS_REGION, AWS_ENDPOINT_URL, the chain of
     credentials). Raises ValueError for another URL, ObjectsUnavailable where the store cannot be opened.
     """
-    from penstock.objects.store import Store  # noqa: PLC0415 (fsspec takes its time, and not every process needs it)
+    scheme, _, place = check_objects_url(url).partition("://")
+    if scheme == "file":
+        from penstock.objects.folder import Folder  # noqa: PLC0415
 
-    return await Store.open(check_objects_url(url))
+        return await Folder.open(Path(place))
+    from penstock.objects.bucket import Bucket  # noqa: PLC0415
+
+    return await Bucket.open(place)
