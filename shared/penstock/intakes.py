@@ -7,14 +7,21 @@ and refuse the rest in the same words. How the answer is made is the GPU process
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Protocol
+from typing import Any, Protocol
 
 from penstock.admission import Demand
 from penstock.entitlement import require_model
 from penstock.errors import NotFound
 from penstock.ledger.records import Caller
 from penstock.models import ModelTable, ServedModel
-from penstock.schemas import read_chat_request, read_completion_request, read_embedding_request
+from penstock.schemas import (
+    chat_request,
+    completion_request,
+    embedding_request,
+    read_chat_request,
+    read_completion_request,
+    read_embedding_request,
+)
 
 
 class Call(Protocol):
@@ -42,6 +49,7 @@ class Intake:
     path: str
     group: str
     read: Callable[[bytes], Call]  # raises BadRequest
+    take: Callable[[Mapping[str, Any]], Call]  # the same of a body that was parsed already
     served: Callable[[ServedModel], bool]
 
     def require(self, call: Call, model: ServedModel, caller: Caller) -> None:
@@ -62,9 +70,17 @@ def model_of(call: Call, models: ModelTable) -> ServedModel:
     return model
 
 
-CHAT = Intake("/v1/chat/completions", "chat", read_chat_request, lambda model: model.chat)
-COMPLETIONS = Intake("/v1/completions", "completions", read_completion_request, lambda model: model.completions)
-EMBEDDINGS = Intake("/v1/embeddings", "embeddings", read_embedding_request, lambda model: model.embeddings is not None)
+CHAT = Intake("/v1/chat/completions", "chat", read_chat_request, chat_request, lambda model: model.chat)
+COMPLETIONS = Intake(
+    "/v1/completions", "completions", read_completion_request, completion_request, lambda model: model.completions
+)
+EMBEDDINGS = Intake(
+    "/v1/embeddings",
+    "embeddings",
+    read_embedding_request,
+    embedding_request,
+    lambda model: model.embeddings is not None,
+)
 
 INTAKES: Mapping[str, Intake] = MappingProxyType({intake.path: intake for intake in (CHAT, COMPLETIONS, EMBEDDINGS)})
 """By the route's path."""

@@ -34,6 +34,7 @@ def test_a_body_is_read_and_taken_for_a_model_that_serves_it(intake: Intake) -> 
     assert INTAKES[intake.path] is intake
     fitting = EMBEDDER if intake is EMBEDDINGS else TALKER
     call = intake.read(orjson.dumps({"model": fitting.name, **BODIES[intake.path]}))
+    assert intake.take({"model": fitting.name, **BODIES[intake.path]}) == call
     assert model_of(call, MODELS) is fitting
     intake.require(call, fitting, CALLER)
     with pytest.raises(NotFound, match=f"is not served at {intake.path}") as refused:

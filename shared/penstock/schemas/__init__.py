@@ -4,7 +4,7 @@ Source of the shapes: OpenAI's API reference for chat completions, completions, 
 Python client 3.54 types them. docs/compatibility.md lists every parameter.
 """
 
-from penstock.schemas.chat import ChatRequest, Message, read_chat_request
+from penstock.schemas.chat import ChatRequest, Message, chat_request, read_chat_request
 from penstock.schemas.completion import (
     ChatCompletion,
     ChatCompletionChunk,
@@ -22,13 +22,14 @@ from penstock.schemas.embedding import (
     EmbeddingList,
     EmbeddingRequest,
     EmbeddingUsage,
+    embedding_request,
     read_embedding_request,
 )
 from penstock.schemas.form import AnswerForm
 from penstock.schemas.model import Model, ModelList
 from penstock.schemas.report import UsageReport
 from penstock.schemas.sampling import Sampled, StreamOptions
-from penstock.schemas.text import CompletionRequest, read_completion_request
+from penstock.schemas.text import CompletionRequest, completion_request, read_completion_request
 from penstock.schemas.text_completion import Completion, CompletionChoice, CompletionLogprobs
 
 __all__ = [
@@ -58,6 +59,9 @@ __all__ = [
     "TokenLogprob",
     "TopLogprob",
     "UsageReport",
+    "chat_request",
+    "completion_request",
+    "embedding_request",
     "read_chat_request",
     "read_completion_request",
     "read_embedding_request",

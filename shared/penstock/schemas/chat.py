@@ -5,7 +5,8 @@ parameter as OpenAI does (`messages[1].content`). A message's text parts are joi
 so that nothing after this knows of parts.
 """
 
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
@@ -147,4 +148,9 @@ class ChatRequest(Sampled):
 
 def read_chat_request(body: bytes) -> ChatRequest:
     """The request in `body`. Raises BadRequest (or UnsupportedParameter) that names what is wrong."""
-    return read(ChatRequest, CHAT.known(json_object(body)))
+    return chat_request(json_object(body))
+
+
+def chat_request(data: Mapping[str, Any]) -> ChatRequest:
+    """The same of a body that was parsed already."""
+    return read(ChatRequest, CHAT.known(data))

@@ -1,6 +1,7 @@
 """Embeddings: the request, which texts are read, and the answer."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -72,4 +73,9 @@ class EmbeddingList(Wire):
 
 def read_embedding_request(body: bytes) -> EmbeddingRequest:
     """The request in `body`. Raises BadRequest (or UnsupportedParameter) that names what is wrong."""
-    return read(EmbeddingRequest, EMBEDDING.known(json_object(body)))
+    return embedding_request(json_object(body))
+
+
+def embedding_request(data: Mapping[str, Any]) -> EmbeddingRequest:
+    """The same of a body that was parsed already."""
+    return read(EmbeddingRequest, EMBEDDING.known(data))

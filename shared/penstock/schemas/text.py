@@ -1,6 +1,7 @@
 """A plain completion's request: prompts that are texts or token ids, and no conversation."""
 
-from typing import Annotated, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
@@ -51,4 +52,9 @@ class CompletionRequest(Sampled):
 
 def read_completion_request(body: bytes) -> CompletionRequest:
     """The request in `body`. Raises BadRequest (or UnsupportedParameter) that names what is wrong."""
-    return read(CompletionRequest, COMPLETION.known(json_object(body)))
+    return completion_request(json_object(body))
+
+
+def completion_request(data: Mapping[str, Any]) -> CompletionRequest:
+    """The same of a body that was parsed already."""
+    return read(CompletionRequest, COMPLETION.known(data))
