@@ -3,6 +3,7 @@
     attempt   a worker took the shard up; whoever had it before can add nothing more
     begun     lines that are to be answered, and the lease that they are on
     ended     their results, and what they used: what is in no such entry was not done
+    closed    nothing more can be added: the shard is finished, or nobody is to go on with it
 
 An entry is an object (see `addresses.log_entry`): a line of JSON that says what it is, and after that of `ended` a line
 for the body of each result, in the results' order, so that whoever passes bodies on need not read them. Entries are
@@ -11,6 +12,7 @@ added by the workers (`functions.gpu`), and read by them and by who joins the re
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -18,9 +20,9 @@ import orjson
 from pydantic import Field, TypeAdapter
 from typing_extensions import TypedDict
 
-from penstock.batches.addresses import shard_log
+from penstock.batches.addresses import log_entry, shard_log
 from penstock.ledger.records import Lease, Usage
-from penstock.objects.protocol import Objects
+from penstock.objects.protocol import Exists, Objects
 
 _READS_AHEAD = 16  # entries
 
@@ -73,7 +75,12 @@ class Ended:
     results: tuple[Result, ...]
 
 
-Entry = Attempt | Begun | Ended
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The log's last entry."""
+
+
+Entry = Attempt | Begun | Ended | Closed
 
 
 def written(entry: Entry) -> bytes:
@@ -82,6 +89,8 @@ def written(entry: Entry) -> bytes:
         return orjson.dumps({"kind": "attempt", "attempt": entry.attempt, "worker": entry.worker})
     if isinstance(entry, Begun):
         return orjson.dumps({"kind": "begun", "slice": entry.slice, "lines": entry.lines, "lease": entry.lease})
+    if isinstance(entry, Closed):
+        return orjson.dumps({"kind": "closed"})
     results = [{"line": one.line, "status": one.status, "request_id": one.request_id} for one in entry.results]
     said = {"kind": "ended", "slice": entry.slice, "lease": entry.lease, "usage": entry.usage, "results": results}
     return b"\n".join([orjson.dumps(said), *(one.body for one in entry.results)])
@@ -98,7 +107,23 @@ def read(content: bytes) -> Entry:
         raise ValueError(f"an entry of the kind {stored['kind']!r} has no bodies")
     if stored["kind"] == "begun":
         return Begun(stored["slice"], stored["lines"], stored["lease"])
+    if stored["kind"] == "closed":
+        return Closed()
     return Attempt(stored["attempt"], stored["worker"])
+
+
+async def close(objects: Objects, batch_id: str, shard: int) -> None:
+    """See to it that nothing can be added to the log any more: a worker that is still at it can settle nothing.
+
+    To be called before the results of a shard are joined, unless its mark is there. Raises ObjectsUnavailable.
+    """
+    while True:
+        keys = [one.key async for one in objects.list(shard_log(batch_id, shard))]
+        if keys and isinstance(read(await objects.get(keys[-1])), Closed):
+            return
+        with suppress(Exists):  # somebody was faster: with another entry, or this one
+            await objects.put_new(log_entry(batch_id, shard, len(keys)), written(Closed()))
+            return
 
 
 async def entries(objects: Objects, batch_id: str, shard: int) -> AsyncGenerator[Entry]:
@@ -155,6 +180,10 @@ class _Ended(TypedDict):
     results: list[_Result]
 
 
-_STORED: TypeAdapter[_Attempt | _Begun | _Ended] = TypeAdapter(
-    Annotated[_Attempt | _Begun | _Ended, Field(discriminator="kind")]
+class _Closed(TypedDict):
+    kind: Literal["closed"]
+
+
+_STORED: TypeAdapter[_Attempt | _Begun | _Ended | _Closed] = TypeAdapter(
+    Annotated[_Attempt | _Begun | _Ended | _Closed, Field(discriminator="kind")]
 )

@@ -1,12 +1,31 @@
 """A shard's log: every entry is read as it was written, and what is none is refused."""
 
+import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from penstock.batches.log import Attempt, Begun, Ended, Entry, Result, read, results, unended, written
+from penstock.batches.addresses import log_entry
+from penstock.batches.log import (
+    Attempt,
+    Begun,
+    Closed,
+    Ended,
+    Entry,
+    Result,
+    close,
+    entries,
+    read,
+    results,
+    unended,
+    written,
+)
 from penstock.ledger.records import Bound, Lease, Usage
+from penstock.objects import Exists, open_objects
 from penstock.prices import Price
+
+pytestmark = pytest.mark.anyio
 
 LEASE = Lease(
     id="req_1",
@@ -34,6 +53,7 @@ ENDED = Ended(0, LEASE, USAGE, (ANSWERED, REFUSED))
         ENDED,
         Ended(4, None, Usage(), (REFUSED,)),
         Ended(5, LEASE, Usage(), ()),
+        Closed(),
     ],
 )
 def test_an_entry_is_read_as_it_was_written(entry: Entry) -> None:
@@ -71,3 +91,21 @@ def test_results_are_those_of_slices_that_ended() -> None:
     log: list[Any] = [Attempt(1, "a"), Begun(0, (7, 9), LEASE), Begun(1, (8,), LEASE), ENDED, Attempt(2, "b")]
     assert results(log) == {7: ANSWERED, 9: REFUSED}
     assert unended(log) == [Begun(1, (8,), LEASE)]
+
+
+async def test_nothing_is_added_to_a_closed_log(tmp_path: Path) -> None:
+    objects = await open_objects(f"file://{tmp_path}")
+    await objects.put_new(log_entry("batch_1", 3, 0), written(Attempt(1, "a")))
+    await asyncio.gather(*(close(objects, "batch_1", 3) for _ in range(4)))
+    await close(objects, "batch_1", 3)
+    assert [entry async for entry in entries(objects, "batch_1", 3)] == [Attempt(1, "a"), Closed()]
+    with pytest.raises(Exists):
+        await objects.put_new(log_entry("batch_1", 3, 1), written(ENDED))
+    await objects.close()
+
+
+async def test_a_log_that_was_never_begun_can_be_closed(tmp_path: Path) -> None:
+    objects = await open_objects(f"file://{tmp_path}")
+    await close(objects, "batch_1", 0)
+    assert [entry async for entry in entries(objects, "batch_1", 0)] == [Closed()]
+    await objects.close()
