@@ -107,8 +107,9 @@ def _decode(text: str) -> bytes:
 
 def _payload(ticket: Ticket) -> list[object]:
     lease, price = ticket.lease, ticket.lease.price
+    about = [lease.id, lease.account_id, lease.key_id, lease.model, lease.reserved_at, lease.deadline, lease.tight]
     return [
-        [lease.id, lease.account_id, lease.key_id, lease.model, lease.reserved_at, lease.deadline, lease.tight],
+        about if lease.requests == 1 else [*about, lease.requests],
         [lease.bound.tokens, lease.bound.nano],
         [price.version, price.prompt, price.cached_prompt, price.completion],
         ticket.body_hash,
@@ -119,9 +120,9 @@ def _payload(ticket: Ticket) -> list[object]:
 def _ticket(payload: str) -> Ticket:
     # Signed, so written by `_payload` of this or a neighbouring release; another shape is not ours.
     try:
-        (lease_id, account, key, model, reserved_at, deadline, tight), bound, price, body_hash, expires_at = (
-            orjson.loads(_decode(payload))
-        )
+        about, bound, price, body_hash, expires_at = orjson.loads(_decode(payload))
+        lease_id, account, key, model, reserved_at, deadline, tight, *several = about
+        (requests,) = several or [1]
         lease = Lease(
             id=_text(lease_id),
             account_id=_text(account),
@@ -132,6 +133,7 @@ def _ticket(payload: str) -> Ticket:
             reserved_at=_whole(reserved_at),
             deadline=_whole(deadline),
             tight=_flag(tight),
+            requests=_whole(requests),
         )
         return Ticket(lease, _text(body_hash), _whole(expires_at))
     except (TypeError, ValueError, LookupError) as error:

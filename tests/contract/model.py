@@ -52,18 +52,21 @@ class Live:
 
 @dataclass(frozen=True)
 class Share:
-    """What one request, running or booked, has of the limits."""
+    """What one lease, live or booked, has of the limits."""
 
     reserved_at: int
     key_id: str
     tokens: int
     nano: int
+    requests: int
 
     def of(self, name: LimitName) -> int:
         """In the limit's own unit."""
         if name is LimitName.MONTHLY_BUDGET:
             return self.nano
-        return self.tokens if name in (LimitName.MONTHLY_TOKENS, LimitName.TOKENS_PER_MINUTE) else 1
+        if name is LimitName.CONCURRENT_REQUESTS:
+            return 1
+        return self.requests if name is LimitName.REQUESTS_PER_MINUTE else self.tokens
 
 
 class Model:
@@ -185,6 +188,7 @@ class Model:
             provisional=provisional,
             reserved_at=lease.reserved_at,
             settled_at=now,
+            requests=lease.requests,
         )
 
     # -- what was used ----------------------------------------------------------------------------
@@ -198,7 +202,15 @@ class Model:
         for record in self.booked.values():
             groups.setdefault((record.day, record.key_id, record.model), []).append(record)
         return [
-            UsageRow(account_id, key, model, day, len(group), _total(group), sum(one.nano for one in group))
+            UsageRow(
+                account_id,
+                key,
+                model,
+                day,
+                requests=sum(one.requests for one in group),
+                usage=_total(group),
+                nano=sum(one.nano for one in group),
+            )
             for (day, key, model), group in sorted(groups.items())
         ]
 
@@ -211,7 +223,7 @@ class Model:
 
     def _refusal(self, lease: Lease) -> Refused | None:
         now = lease.reserved_at
-        asked = Share(now, lease.key_id, lease.bound.tokens, lease.bound.nano)
+        asked = Share(now, lease.key_id, lease.bound.tokens, lease.bound.nano, lease.requests)
         for scope, name, standing in self._every(lease.key_id, now):
             if standing.spent + standing.reserved + asked.of(name) > standing.limit:
                 caller = Caller(self.the_account, self.of_keys[lease.key_id])
@@ -230,11 +242,12 @@ class Model:
 
     def _spent(self) -> Iterable[Share]:
         for one in self.booked.values():
-            yield Share(one.reserved_at, one.key_id, one.usage.total_tokens, one.nano)
+            yield Share(one.reserved_at, one.key_id, one.usage.total_tokens, one.nano, one.requests)
 
     def _aside(self) -> Iterable[Share]:
         for one in self.live.values():
-            yield Share(one.lease.reserved_at, one.lease.key_id, one.counted.tokens, one.counted.nano)
+            lease, aside = one.lease, one.counted
+            yield Share(lease.reserved_at, lease.key_id, aside.tokens, aside.nano, lease.requests)
 
 
 def _taken(shares: Iterable[Share], name: LimitName, key_id: str | None, now: int) -> int:

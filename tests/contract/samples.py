@@ -34,6 +34,7 @@ def lease_of(
     at: int = NOW,
     deadline: int | None = None,
     model: str = "demo",
+    requests: int = 1,
 ) -> Lease:
     """A lease for the caller, not reserved yet."""
     return Lease(
@@ -45,6 +46,7 @@ def lease_of(
         price=PRICE,
         reserved_at=at,
         deadline=at + 5 * MINUTE if deadline is None else deadline,
+        requests=requests,
     )
 
 

@@ -1,9 +1,9 @@
 """The ledger does what a plain model of it does, whatever is called in whatever order, as time passes.
 
-A plan is a list of steps about a few requests of one account with two keys, which collide: reservations of
-every size, repeated calls, second attempts, checkpoints that come too late, settlements that come twice or
-after the lease was closed, holders that go away, changes of limits, keys that end. It begins a minute
-before a month does. Callers' clocks differ by seconds.
+A plan is a list of steps about a few leases of one account with two keys, which collide: reservations of
+every size, of one request or several, repeated calls, second attempts, checkpoints that come too late,
+settlements that come twice or after the lease was closed, holders that go away, changes of limits, keys that
+end. It begins a minute before a month does. Callers' clocks differ by seconds.
 
 What no plan does, as no caller of the protocol may: to claim or settle what was not granted (a ticket proves
 it), and to reserve a lease again once it was claimed, settled, released or expired.
@@ -87,6 +87,7 @@ def phrase(chance: Random) -> list[Step]:
         slot=1 if verb in ("revoke", "end_key") else slot,  # one key stays
         attempt=chance.choice("aaab"),
         bound=chance.choice(RESERVED if verb == "reserve" else CLAIMED),
+        requests=chance.choice((1, 1, 1, 2, 5)),
         completion_tokens=chance.randint(0, chance.choice((57, 105))),  # some are over what is set aside
         limits=any_limits(chance),
         seconds=chance.choice(WAITS) if verb in ("wait", "end_key") else chance.randint(-3, 3),
@@ -100,7 +101,7 @@ def death(slot: int, chance: Random) -> list[Step]:
     """A request whose holder is thought dead, and settles after all, or is replaced: rare by chance alone."""
     first, second, last = (chance.randint(0, 57) for _ in range(3))
     whole = [
-        Step("reserve", slot),
+        Step("reserve", slot, requests=chance.choice((1, 3))),
         Step("claim", slot, bound=chance.choice(CLAIMED)),
         Step("checkpoint", slot, completion_tokens=first),
         Step("checkpoint", slot, completion_tokens=second),

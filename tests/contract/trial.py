@@ -35,6 +35,7 @@ class Step:
     slot: int = 0
     attempt: str = "a"
     bound: Bound = BOUND
+    requests: int = 1  # of the lease that is reserved
     completion_tokens: int = 0
     limits: Limits = NO_LIMITS
     seconds: int = 0  # that pass, or that the caller's clock is ahead
@@ -125,7 +126,8 @@ class Trial:
         slot, caller = self.slots[step.slot], self.callers[step.slot % 2]
         slot.leases += 1
         name = f"req_{caller.account.id}-{step.slot}-{slot.leases}"
-        return lease_of(caller, name, at=self.now, deadline=self.now + CLAIMABLE, bound=step.bound)
+        deadline = self.now + CLAIMABLE
+        return lease_of(caller, name, at=self.now, deadline=deadline, bound=step.bound, requests=step.requests)
 
     async def claim(self, step: Step) -> None:
         if lease := self.of(step):

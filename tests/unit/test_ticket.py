@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from penstock.clock import MINUTE, SECOND
 from penstock.ledger import Bound, Lease
-from penstock.ledger.records import MOST
+from penstock.ledger.records import MOST, MOST_REQUESTS
 from penstock.prices import Price
 from penstock.ticket import CLOCK_SKEW, MAX_LENGTH, InvalidTicket, Ticket, TicketKeys, hash_body
 
@@ -47,6 +47,7 @@ leases = st.builds(
     price=st.builds(Price, names, whole, whole, whole),
     reserved_at=whole,
     deadline=whole,
+    requests=st.integers(1, MOST_REQUESTS),
 )
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False) | st.text(max_size=8),
@@ -150,6 +151,21 @@ def test_an_unknown_key_id_costs_the_same_work_and_is_refused(monkeypatch: pytes
     assert all(len(ours) == len(theirs) for ours, theirs in compared)
 
 
+@pytest.mark.parametrize("requests", [0, -1, MOST_REQUESTS + 1, "2", True, None])
+def test_a_wrong_number_of_requests_is_refused(requests: object) -> None:
+    payload = _real_payload()
+    payload[0].append(requests)
+    assert refused(signed_by("k1", OLD, orjson.dumps(payload))) == "of another version"
+
+
+def test_only_a_lease_of_several_requests_says_how_many() -> None:
+    """Programs of before and after a release read the same ticket."""
+    several = KEYS.sign(replace(TICKET, lease=replace(LEASE, requests=64)))
+    assert KEYS.verify(several, now=NOW).lease.requests == 64
+    assert len(_payload_of(several)[0]) == len(_payload_of(SIGNED)[0]) + 1
+    assert KEYS.verify(SIGNED, now=NOW).lease.requests == 1
+
+
 # -- expiry
 
 
@@ -184,7 +200,11 @@ def test_a_payload_that_is_not_json_is_refused(payload: bytes) -> None:
 
 
 def _real_payload() -> list[Any]:
-    payload = SIGNED.split(".")[1]
+    return _payload_of(SIGNED)
+
+
+def _payload_of(text: str) -> list[Any]:
+    payload = text.split(".")[1]
     loaded = orjson.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
     assert isinstance(loaded, list)
     return loaded
@@ -212,7 +232,9 @@ def test_a_payload_with_one_part_of_another_type_is_refused(place: tuple[int, in
 def test_a_payload_with_too_few_or_too_many_parts_is_refused(place: int, data: st.DataObject) -> None:
     payload = _real_payload()
     there = len(payload[place])
-    length = data.draw(st.integers(0, there + 3).filter(lambda length: length != there))
+    # What is said of the lease may end with its number of requests.
+    right = (there, there + 1) if place == 0 else (there,)
+    length = data.draw(st.integers(0, there + 3).filter(lambda length: length not in right))
     payload[place] = [*payload[place], 1, 1, 1][:length]
     assert refused(signed_by("k1", OLD, orjson.dumps(payload))) == "of another version"
 

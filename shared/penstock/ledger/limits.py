@@ -6,7 +6,7 @@ Only arithmetic, the same for every store: each says by itself what is taken.
 from dataclasses import dataclass
 
 from penstock.clock import SECOND, next_minute, next_month
-from penstock.ledger.records import Bound, Caller, LimitName, Limits, Refused, Standing, Standings
+from penstock.ledger.records import Bound, Caller, Lease, LimitName, Limits, Refused, Standing, Standings
 
 # Budget first: it lasts longest, so it is the most useful thing to say where several limits are reached.
 _ORDER = (
@@ -36,11 +36,11 @@ class Taken:
     reserved: Amount
     live: int  # leases, of whatever minute
 
-    def plus(self, bound: Bound) -> "Taken":
-        """The same with one request more set aside."""
-        aside = self.reserved
+    def plus(self, lease: Lease) -> "Taken":
+        """The same with one lease more set aside."""
+        aside, bound = self.reserved, lease.bound
         more = Amount(
-            requests=aside.requests + 1,
+            requests=aside.requests + lease.requests,
             tokens=aside.tokens + bound.tokens,
             nano=aside.nano + bound.nano,
             monthly_tokens=aside.monthly_tokens + bound.tokens,
@@ -72,9 +72,9 @@ class Windows:
     account: Taken
     key: Taken
 
-    def plus(self, bound: Bound) -> "Windows":
-        """The same with one request more set aside."""
-        return Windows(self.caller, self.account.plus(bound), self.key.plus(bound))
+    def plus(self, lease: Lease) -> "Windows":
+        """The same with one lease more set aside."""
+        return Windows(self.caller, self.account.plus(lease), self.key.plus(lease))
 
     def standings(self) -> Standings:
         """The limits that are set; where both have one, the one with less left."""
@@ -84,12 +84,12 @@ class Windows:
                 tightest[name] = standing
         return tightest
 
-    def refusal(self, bound: Bound, now: int) -> Refused | None:
-        """The first limit that the bound would pass; None where there is room."""
+    def refusal(self, lease: Lease) -> Refused | None:
+        """The first limit that the lease would pass; None where there is room."""
         for scope, name, standing in self._by_limit():
-            need = asked(name, bound)
+            need = asked(name, lease.bound, lease.requests)
             if standing.spent + standing.reserved + need > standing.limit:
-                return Refused(name, scope, standing, need, _retry_at(name, now), self.standings())
+                return Refused(name, scope, standing, need, _retry_at(name, lease.reserved_at), self.standings())
         return None
 
     def _by_limit(self) -> list[tuple[str, LimitName, Standing]]:
@@ -103,10 +103,12 @@ class Windows:
         ]
 
 
-def asked(name: LimitName, bound: Bound) -> int:
-    """What a request of that bound needs of the limit: tokens, nano-dollars, or itself."""
+def asked(name: LimitName, bound: Bound, requests: int = 1) -> int:
+    """What a lease of that bound needs of the limit: tokens, nano-dollars, its requests, or itself."""
     if name is LimitName.MONTHLY_BUDGET:
         return bound.nano
+    if name is LimitName.REQUESTS_PER_MINUTE:
+        return requests
     return bound.tokens if name in (LimitName.TOKENS_PER_MINUTE, LimitName.MONTHLY_TOKENS) else 1
 
 

@@ -88,11 +88,12 @@ class Ledger(Protocol):
     async def reserve(self, caller: Caller, lease: Lease) -> Reserved | Refused:
         """Set `lease.bound` aside, at `lease.reserved_at`, within the limits of account and key.
 
-        The limits are those in the store, not those in `caller`, which may be cached. A lease that is
-        already live is reserved again without change; one that was claimed or settled is not to be reserved
-        again. The lease to go on with is the one that comes back. AccessDenied where the account is off, or the key
-        has ended, is not the account's or does not exist. Dead leases are reaped before a refusal is
-        given. Of several limits reached the budget is named first, and the account's before the key's.
+        The limits are those in the store, not those in `caller`, which may be cached. A lease counts all its
+        requests towards those of the minute, and is one of those at once. A lease that is already live is reserved
+        again without change; one that was claimed or settled is not to be reserved again. The lease to go on with
+        is the one that comes back. AccessDenied where the account is off, or the key has ended, is not the
+        account's or does not exist. Dead leases are reaped before a refusal is given. Of several limits reached
+        the budget is named first, and the account's before the key's.
         """
 
     async def claim(self, lease: Lease, attempt: str, bound: Bound, now: int, deadline: int) -> Claim:
@@ -114,14 +115,16 @@ class Ledger(Protocol):
     async def settle(self, lease: Lease, usage: Usage, outcome: str, now: int) -> Settled:
         """Book what the request used, once, and give back what it had set aside beyond that.
 
-        Needs no claim. ValueError where the usage is over what is set aside for it (the claimed bound,
+        Needs no claim, and not even a live lease: one that was released, or closed unclaimed, is booked with
+        all its requests, as LATE. ValueError where the usage is over what is set aside for it (the claimed bound,
         or the lease's): such a settlement cannot be honest.
         """
 
     async def release(self, lease: Lease, now: int) -> bool:
         """Give an unclaimed lease back as if it had never been reserved. False where it is not unclaimed.
 
-        Like `claim` and `settle`, it trusts that the lease was reserved.
+        Like `claim` and `settle`, it trusts that the lease was reserved. Of one that was not, it changes no count;
+        that one may be reserved afterwards, but may then count as closed, and be let go of by `expire`.
         """
 
     async def expire(self, now: int) -> Sequence[str]:

@@ -240,7 +240,7 @@ class Settled(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class UsageRecord:
-    """What one request used. `provisional` until the GPU process itself has settled it."""
+    """What one lease's requests used, mostly one. `provisional` until the GPU process itself has settled it."""
 
     request_id: str
     account_id: str
@@ -254,6 +254,7 @@ class UsageRecord:
     provisional: bool
     reserved_at: int
     settled_at: int
+    requests: int = 1  # that it is about
 
 
 @dataclass(frozen=True, slots=True)

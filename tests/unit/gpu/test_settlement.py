@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from functions.gpu.settlement import Settlement
 from penstock.ledger import Bound, Lease, Usage
+from penstock.ledger.records import MOST_REQUESTS
 from penstock.prices import Price
 from tests.unit.gpu.lease import LEASE
 
@@ -16,7 +17,7 @@ SETTLEMENT = Settlement(replace(LEASE, tight=True), Usage(7, 2, 5), "completed")
 WRITTEN = (
     b'{"version":1,"lease":{"id":"req_1","account_id":"acme","key_id":"key_1","model":"demo",'
     b'"bound":{"tokens":1024,"nano":409600},"price":{"version":"2026-01-01","prompt":100,"cached_prompt":50,'
-    b'"completion":400},"reserved_at":1750000000000,"deadline":1750000060000,"tight":true},'
+    b'"completion":400},"reserved_at":1750000000000,"deadline":1750000060000,"tight":true,"requests":1},'
     b'"usage":{"prompt_tokens":7,"cached_prompt_tokens":2,"completion_tokens":5},"outcome":"completed"}\n'
 )
 
@@ -33,6 +34,7 @@ leases = st.builds(
     reserved_at=counts,
     deadline=counts,
     tight=st.booleans(),
+    requests=st.integers(1, MOST_REQUESTS),
 )
 usages = st.builds(
     lambda prompt, cached, completion: Usage(prompt + cached, cached, completion), counts, counts, counts
@@ -41,6 +43,10 @@ usages = st.builds(
 
 def test_the_format_is_pinned() -> None:
     assert SETTLEMENT.written() == WRITTEN
+
+
+def test_one_of_before_leases_had_a_number_of_requests_is_of_one() -> None:
+    assert Settlement.read(WRITTEN.replace(b',"requests":1', b"")) == SETTLEMENT
 
 
 @given(st.builds(Settlement, leases, usages, ids))
@@ -67,6 +73,7 @@ def test_what_is_written_is_what_is_read(settlement: Settlement) -> None:
         WRITTEN.replace(b'"completion_tokens":5', b'"completion_tokens":-5'),
         WRITTEN.replace(b'"cached_prompt_tokens":2', b'"cached_prompt_tokens":8'),
         WRITTEN.replace(b'"tokens":1024', b'"tokens":true'),
+        WRITTEN.replace(b'"requests":1', b'"requests":0'),
         WRITTEN.replace(b'"price":', b'"cost":'),
         WRITTEN.replace(b'"outcome":"completed"', b'"outcome":null'),
     ],

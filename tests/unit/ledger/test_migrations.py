@@ -15,7 +15,7 @@ from tests.contract.samples import enrol
 
 pytestmark = pytest.mark.anyio
 
-VERSION = 2
+VERSION = 4
 FURTHER = ("ALTER TABLE accounts ADD COLUMN note VARCHAR", "UPDATE accounts SET note = 'from before'")
 
 

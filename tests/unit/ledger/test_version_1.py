@@ -1,4 +1,4 @@
-"""A ledger of version 1, with accounts, spending and a request under way, goes on as version 2."""
+"""A ledger of version 1, with accounts, spending and a request under way, goes on as the newest."""
 
 import sqlite3
 from collections.abc import AsyncIterator
@@ -75,7 +75,7 @@ async def ledger(anyio_backend: str, tmp_path: Path) -> AsyncIterator[Ledger]:
 
 
 async def test_accounts_and_keys_have_no_more_limits_than_before(ledger: Ledger) -> None:
-    assert await ledger.schema_version() == 2
+    assert await ledger.schema_version() == len(migrations.MIGRATIONS)
     assert await ledger.caller("acme-key") == CALLER
     assert CALLER.account.keep_answers
     assert await ledger.switch() == Switch()
@@ -89,6 +89,12 @@ async def test_the_months_know_their_tokens(ledger: Ledger) -> None:
     march, april = await ledger.standings(CALLER, NOW), await ledger.standings(CALLER, APRIL)
     assert march == {tokens: Standing(999, 50, 0), budget: Standing(10**6, COST, 0)}
     assert april == {tokens: Standing(999, 50, BOUND.tokens), budget: Standing(10**6, COST, BOUND.nano)}
+
+
+async def test_a_lease_of_before_stands_for_one_request(ledger: Ledger) -> None:
+    await ledger.set_key("acme-key", limits=Limits(requests_per_minute=9), models=None, routes=None)
+    assert (await ledger.standings(CALLER, APRIL))[LimitName.REQUESTS_PER_MINUTE] == Standing(9, 0, 1)
+    assert [record.requests for record in await ledger.records()] == [1, 1, 1]
 
 
 async def test_a_request_that_was_under_way_is_settled(ledger: Ledger) -> None:

@@ -65,7 +65,7 @@ class _Records:
         self.count += 1
         self.nano += record.nano
         group = (record.account_id, record.key_id, record.model, record.day)
-        self.sums.setdefault(group, Counter()).update(_numbers(record, 1))
+        self.sums.setdefault(group, Counter()).update(_numbers(record, record.requests))
         cost = bound_of(usage_of(item), price_of(item)).nano
         if cost != record.nano:
             message = f"the record says {record.nano} nano-dollars, its tokens at its price come to {cost}"

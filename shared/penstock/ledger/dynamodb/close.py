@@ -162,13 +162,13 @@ async def _lose(table: Table, known: Item, now: int) -> bool:
     """Book a claimed request at its last checkpoint, until its GPU process says more. False where it has moved."""
     lease, usage = lease_of(known), usage_of(known)
     bound = bound_of(usage, price_of(known))
-    used = Amount(1, bound.tokens, bound.nano, bound.tokens)
+    used = Amount(lease.requests, bound.tokens, bound.nano, bound.tokens)
     update = Update(request_key(lease.id)).set(
         state=LOST, nano=bound.nano, outcome=LOST_OUTCOME, settled_at=now, **counted(used)
     )
     # Neither settled nor renewed since, and held by the same attempt.
     unchanged = [update.equals(name, to=known[name]) for name in ("state", "attempt", "deadline")]
-    total = added(lease, 1, usage, bound.nano)
+    total = added(lease, lease.requests, usage, bound.nano)
     try:
         await table.transact(update.where(*unchanged), total, secrets.token_hex(16))
     except ConditionFailed:

@@ -23,7 +23,7 @@ async def release(table: Table, account_id: str, request_id: str, member: Member
     def out(update: Update, found: Member) -> Update:
         bound = found.bound
         less = Amount(
-            requests=used.requests - 1,
+            requests=used.requests - found.requests,
             tokens=used.tokens - bound.tokens,
             nano=used.nano - bound.nano,
             monthly_tokens=used.monthly_tokens - bound.tokens,

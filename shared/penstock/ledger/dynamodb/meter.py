@@ -35,6 +35,7 @@ class Member:
     reserved_at: int
     deadline: int  # for a claim
     bound: Bound
+    requests: int = 1
 
     @property
     def minute(self) -> int:
@@ -42,21 +43,26 @@ class Member:
         return minute_of(self.reserved_at)
 
     def text(self) -> str:
-        """It as text, short, because the whole item is paid for with every write."""
+        """It as text, short, because the whole item is paid for with every write.
+
+        One of several requests begins with their number: `1s*`, for 64.
+        """
+        several = f"{_base36(self.requests)}*" if self.requests > 1 else ""
         numbers = (self.reserved_at, self.deadline - self.reserved_at, self.bound.tokens, self.bound.nano)
-        return ".".join((*map(_base36, numbers), self.key_id))
+        return several + ".".join((*map(_base36, numbers), self.key_id))
 
     @classmethod
     def parse(cls, text: str) -> "Member":
         """It from its text."""
-        reserved_at, span, tokens, nano, key_id = text.split(".", 4)
-        begun = int(reserved_at, 36)
-        return cls(key_id, begun, begun + int(span, 36), Bound(int(tokens, 36), int(nano, 36)))
+        beginning, span, tokens, nano, key_id = text.split(".", 4)
+        several, _, reserved_at = beginning.rpartition("*")
+        begun, bound = int(reserved_at, 36), Bound(int(tokens, 36), int(nano, 36))
+        return cls(key_id, begun, begun + int(span, 36), bound, int(several or "1", 36))
 
     @classmethod
     def of(cls, lease: Lease, bound: Bound) -> "Member":
         """The lease with `bound` set aside for it."""
-        return cls(lease.key_id, lease.reserved_at, lease.deadline, bound)
+        return cls(lease.key_id, lease.reserved_at, lease.deadline, bound, lease.requests)
 
 
 def member_name(request_id: str) -> str:
@@ -131,7 +137,7 @@ def _taken(item: Item, live: Iterable[Member], names: Names, now: int, suffix: s
     this_minute = [member for member in members if member.minute == names.minute]
     this_month = [member for member in members if month_of(member.reserved_at) == month_of(now)]
     aside = Amount(
-        requests=len(this_minute),
+        requests=sum(member.requests for member in this_minute),
         tokens=sum(member.bound.tokens for member in this_minute),
         nano=sum(member.bound.nano for member in this_month),
         monthly_tokens=sum(member.bound.tokens for member in this_month),

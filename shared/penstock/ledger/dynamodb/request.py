@@ -27,6 +27,7 @@ KEPT = 90 * 24 * 3_600  # seconds; then DynamoDB deletes the record, and its mon
 def record(lease: Lease) -> Update:
     """A change of the lease's record, which says whose it is and when it ends."""
     price = lease.price
+    several: dict[str, Value] = {"requests": lease.requests} if lease.requests > 1 else {}
     return Update(request_key(lease.id)).set(
         request_id=lease.id,
         account_id=lease.account_id,
@@ -37,6 +38,7 @@ def record(lease: Lease) -> Update:
         price_prompt=price.prompt,
         price_cached_prompt=price.cached_prompt,
         price_completion=price.completion,
+        **several,
         **{EXPIRES: lease.reserved_at // SECOND + KEPT},
     )
 
@@ -52,6 +54,7 @@ def lease_of(item: Item) -> Lease:
         price=price_of(item),
         reserved_at=item["reserved_at"],
         deadline=int(item.get("deadline", 0)),
+        requests=item.get("requests", 1),
     )
 
 
@@ -122,4 +125,5 @@ def usage_record(item: Item) -> UsageRecord:
         provisional=item["state"] == LOST,
         reserved_at=lease.reserved_at,
         settled_at=item["settled_at"],
+        requests=lease.requests,
     )

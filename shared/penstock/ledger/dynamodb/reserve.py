@@ -26,7 +26,6 @@ from penstock.ledger.dynamodb.values import Item
 from penstock.ledger.limits import Amount
 from penstock.ledger.records import (
     AccessDenied,
-    Bound,
     Caller,
     Lease,
     LedgerUnavailable,
@@ -77,7 +76,7 @@ class Reservations:
             found = windows(item, caller, lease.reserved_at)
             if member_name(lease.id) in item["live"]:
                 return _reserved(lease, found.standings())
-            refused = found.refusal(lease.bound, lease.reserved_at)
+            refused = found.refusal(lease)
             refused = refused or _full(item, lease.reserved_at)
             if refused and not await self._close_dead(item, lease):
                 return refused
@@ -98,7 +97,7 @@ class Reservations:
 
     async def _granted(self, caller: Caller, lease: Lease) -> Reserved:
         """Reserve it. Raises ConditionFailed."""
-        if _impossible(caller, lease.bound):  # no condition could hold; a failed write would cost as much
+        if _impossible(caller, lease):  # no condition could hold; a failed write would cost as much
             raise ConditionFailed(await self._table.get(account_key(lease.account_id)))
         old = self._stale.pop(lease.account_id, [])
         item = await self._table.update(_reservation(caller, lease, old[:_DROPPED_AT_ONCE]))
@@ -132,8 +131,8 @@ def _reservation(caller: Caller, lease: Lease, old: list[str]) -> Update:
     at_once = MOST_LIVE if account.concurrent_requests is None else min(account.concurrent_requests, MOST_LIVE)
     fewer_than_allowed = update.smaller("live", at_once)
     # Counts hold what is spent and what is set aside, so this request must fit on top of them.
-    room_in_account = [update.room(name, most) for name, most in _most(account, names, lease.bound)]
-    room_in_key = [update.room(names.of_key(name), most) for name, most in _most(key, names, lease.bound)]
+    room_in_account = [update.room(name, most) for name, most in _most(account, names, lease)]
+    room_in_key = [update.room(names.of_key(name), most) for name, most in _most(key, names, lease)]
     fewer_than_key_allows = (
         [] if key.concurrent_requests is None else [update.room(names.live_of_key, key.concurrent_requests - 1)]
     )
@@ -147,16 +146,17 @@ def _reservation(caller: Caller, lease: Lease, old: list[str]) -> Update:
         *room_in_account,
         *room_in_key,
     )
-    bound = Amount(1, lease.bound.tokens, lease.bound.nano, lease.bound.tokens)
+    bound = Amount(lease.requests, lease.bound.tokens, lease.bound.nano, lease.bound.tokens)
     counts = names.changes(bound, live=1)
     update.set_at(entry, Member.of(lease, lease.bound).text()).add(counts)
     return update.remove(*((name,) for name in old if name not in counts))
 
 
-def _most(limits: Limits, names: Names, bound: Bound) -> list[tuple[str, int]]:
+def _most(limits: Limits, names: Names, lease: Lease) -> list[tuple[str, int]]:
     """For each limit that is set: the count it is about, and the most that it may be before."""
+    bound = lease.bound
     every = (
-        (f"r{names.minute}", limits.requests_per_minute, 1),
+        (f"r{names.minute}", limits.requests_per_minute, lease.requests),
         (f"t{names.minute}", limits.tokens_per_minute, bound.tokens),
         (f"n{names.month}", limits.monthly_budget, bound.nano),
         (f"m{names.month}", limits.monthly_tokens, bound.tokens),
@@ -164,13 +164,13 @@ def _most(limits: Limits, names: Names, bound: Bound) -> list[tuple[str, int]]:
     return [(name, limit - asked) for name, limit, asked in every if limit is not None]
 
 
-def _impossible(caller: Caller, bound: Bound) -> bool:
-    """Whether the request alone is over a limit."""
+def _impossible(caller: Caller, lease: Lease) -> bool:
+    """Whether the lease alone is over a limit."""
     names = Names(0, "", "")
     return any(
         most < 0 or limits.concurrent_requests == 0
         for limits in (caller.account.limits, caller.key.limits)
-        for _, most in (*_most(limits, names, bound), ("", 0))
+        for _, most in (*_most(limits, names, lease), ("", 0))
     )
 
 

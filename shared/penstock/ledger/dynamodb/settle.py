@@ -56,8 +56,8 @@ class Settlement:
 
     @property
     def amount(self) -> Amount:
-        """The same as one request."""
-        return Amount(1, self.bound.tokens, self.bound.nano, self.bound.tokens)
+        """The same, with its requests."""
+        return Amount(self.lease.requests, self.bound.tokens, self.bound.nano, self.bound.tokens)
 
     def record(self) -> Update:
         """The record, settled."""
@@ -104,7 +104,7 @@ async def _book(table: Table, settlement: Settlement) -> Item | None:
             update.at_least("aside_nano", settlement.bound.nano),
         ),
     )
-    total = added(settlement.lease, 1, settlement.usage, settlement.bound.nano)
+    total = added(settlement.lease, settlement.lease.requests, settlement.usage, settlement.bound.nano)
     try:
         await table.transact(update.where(not_closed, within_bound), total, secrets.token_hex(16))
     except ConditionFailed as failed:
@@ -117,7 +117,7 @@ async def _correct(table: Table, settlement: Settlement, known: Item) -> Amount 
     before, state = usage_of(known), known["state"]
     if state == LOST:
         held_to(aside_of(known), settlement.bound)
-    requests = 0 if state == LOST else 1
+    requests = 0 if state == LOST else settlement.lease.requests
     nano = settlement.bound.nano - known.get("nano", 0)
     tokens = settlement.usage.total_tokens - before.total_tokens
     difference = Amount(requests, tokens, nano, tokens)

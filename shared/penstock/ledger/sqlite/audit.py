@@ -35,11 +35,11 @@ _MINUTES = 10  # older ones limit nothing any more, and are dropped some time
 _Amounts = Mapping[tuple[str, ...], tuple[int, ...]]
 
 _GROUP = ("account_id", "key_id", "model", "day")
-_SUMS = ("prompt_tokens", "cached_prompt_tokens", "completion_tokens", "nano")
-_ROLLUPS = select(*(rollups.c[name] for name in (*_GROUP, "requests", *_SUMS)))
-_ADDED_UP = select(
-    *(records.c[name] for name in _GROUP), func.count(), *(func.sum(records.c[name]) for name in _SUMS)
-).group_by(*(records.c[name] for name in _GROUP))
+_SUMS = ("requests", "prompt_tokens", "cached_prompt_tokens", "completion_tokens", "nano")
+_ROLLUPS = select(*(rollups.c[name] for name in (*_GROUP, *_SUMS)))
+_ADDED_UP = select(*(records.c[name] for name in _GROUP), *(func.sum(records.c[name]) for name in _SUMS)).group_by(
+    *(records.c[name] for name in _GROUP)
+)
 
 _TOKENS = records.c.prompt_tokens + records.c.completion_tokens
 _COST = (
@@ -83,7 +83,7 @@ def audit(db: Connection, now: int) -> Audit:
 
 def _rollups(db: Connection) -> Iterator[Finding]:
     kept, summed = (_amounts(db, query, len(_GROUP)) for query in (_ROLLUPS, _ADDED_UP))
-    return _differences("rollup", ("requests", *_SUMS), kept, summed)
+    return _differences("rollup", _SUMS, kept, summed)
 
 
 def _costs(db: Connection) -> Iterator[Finding]:
@@ -103,7 +103,8 @@ def _minutes(db: Connection, now: int) -> Iterator[Finding]:
     counted = select(minutes.c.scope, _time(minutes.c.minute), minutes.c.requests, minutes.c.tokens)
     kept = _amounts(db, counted.where(minutes.c.minute >= since), 2)
     minute = records.c.reserved_at // MINUTE
-    summed = _amounts(db, _by_scope(_time(minute), func.count(), func.sum(_TOKENS), of=minute >= since), 2)
+    sums = (func.sum(records.c.requests), func.sum(_TOKENS))
+    summed = _amounts(db, _by_scope(_time(minute), *sums, of=minute >= since), 2)
     return _differences("budget", ("requests", "tokens"), kept, summed)
 
 

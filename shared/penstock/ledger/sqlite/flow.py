@@ -30,14 +30,14 @@ def reserve(db: Connection, lease: Lease) -> Reserved | Refused:
     windows = look(db, caller, now)
     if leases.get(db, lease.id) or usage.get(db, lease.id):
         return Reserved(lease, windows.standings())
-    refused = windows.refusal(lease.bound, now)
+    refused = windows.refusal(lease)
     while refused and _close_dead(db, now, lease.account_id):
         windows = look(db, caller, now)
-        refused = windows.refusal(lease.bound, now)
+        refused = windows.refusal(lease)
     if refused:
         return refused
     leases.add(db, lease)
-    return Reserved(lease, windows.plus(lease.bound).standings())
+    return Reserved(lease, windows.plus(lease).standings())
 
 
 def claim(db: Connection, lease: Lease, attempt: str, bound: Bound, *, now: int, deadline: int) -> Claim:

@@ -49,6 +49,7 @@ def add(db: Connection, lease: Lease) -> None:
         "minute": lease.minute,
         "month": lease.month,
         "deadline": lease.deadline,
+        "requests": lease.requests,
         "attempt": None,
     }
     db.execute(_INSERT, row | price_row(lease.price) | usage_row(Usage()))
@@ -93,6 +94,7 @@ def _live(row: RowMapping) -> LiveLease:
         price=Price(row["price_version"], row["price_prompt"], row["price_cached_prompt"], row["price_completion"]),
         reserved_at=row["reserved_at"],
         deadline=row["deadline"],
+        requests=row["requests"],
     )
     usage = Usage(row["prompt_tokens"], row["cached_prompt_tokens"], row["completion_tokens"])
     return LiveLease(lease, row["attempt"], usage)

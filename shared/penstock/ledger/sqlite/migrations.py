@@ -150,7 +150,41 @@ _VERSION_2 = (
     )""",
 )
 
-MIGRATIONS: tuple[Sequence[str], ...] = (_VERSION_1, _VERSION_2)
+# How many requests a lease stands for.
+_VERSION_3 = (
+    "ALTER TABLE leases ADD COLUMN requests INTEGER NOT NULL DEFAULT 1",
+    "ALTER TABLE records ADD COLUMN requests INTEGER NOT NULL DEFAULT 1",
+)
+
+# Files, batches and shards, beside the ledger.
+_VERSION_4 = (
+    """CREATE TABLE files (
+        id VARCHAR NOT NULL PRIMARY KEY,
+        account_id VARCHAR NOT NULL,
+        revision INTEGER NOT NULL,
+        record VARCHAR NOT NULL,
+        purpose VARCHAR NOT NULL
+    )""",
+    "CREATE INDEX files_of_account ON files (account_id, id)",
+    """CREATE TABLE batches (
+        id VARCHAR NOT NULL PRIMARY KEY,
+        account_id VARCHAR NOT NULL,
+        revision INTEGER NOT NULL,
+        record VARCHAR NOT NULL,
+        closed BOOLEAN NOT NULL
+    )""",
+    "CREATE INDEX batches_of_account ON batches (account_id, id)",
+    "CREATE INDEX batches_by_closed ON batches (closed, id)",
+    """CREATE TABLE shards (
+        batch_id VARCHAR NOT NULL,
+        number INTEGER NOT NULL,
+        revision INTEGER NOT NULL,
+        record VARCHAR NOT NULL,
+        PRIMARY KEY (batch_id, number)
+    )""",
+)
+
+MIGRATIONS: tuple[Sequence[str], ...] = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
 
 
 def version_of(db: Connection) -> int:

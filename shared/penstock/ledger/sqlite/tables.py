@@ -68,13 +68,14 @@ leases = Table(
     Column("minute", Integer, nullable=False),
     Column("month", String, nullable=False),
     Column("deadline", Integer, nullable=False),
+    Column("requests", Integer, nullable=False),
     Column("attempt", String),  # NULL: unclaimed
     *_usage(),  # at the last checkpoint
     Index("leases_of_account", "account_id", "deadline"),
     Index("leases_by_deadline", "deadline"),
 )
 
-# One row for each request that was settled, or lost after its claim.
+# One row for each lease that was settled, or lost after its claim.
 records = Table(
     "records",
     metadata,
@@ -95,6 +96,7 @@ records = Table(
     Column("bound_nano", Integer, nullable=False),
     Column("reserved_at", Integer, nullable=False),
     Column("settled_at", Integer, nullable=False),
+    Column("requests", Integer, nullable=False),
     Index("records_by_time", "settled_at"),
     Index("records_of_account", "account_id", "settled_at"),
 )
@@ -153,4 +155,37 @@ switch = Table(
     Column("enabled", Boolean, nullable=False),
     Column("reason", String, nullable=False),
     Column("changed_at", Integer, nullable=False),
+)
+
+# The book: files, batches and shards, each as `penstock.batches.text` writes it; beside it what is searched by.
+files = Table(
+    "files",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("account_id", String, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("record", String, nullable=False),
+    Column("purpose", String, nullable=False),
+    Index("files_of_account", "account_id", "id"),
+)
+
+batches = Table(
+    "batches",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("account_id", String, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("record", String, nullable=False),
+    Column("closed", Boolean, nullable=False),
+    Index("batches_of_account", "account_id", "id"),
+    Index("batches_by_closed", "closed", "id"),
+)
+
+shards = Table(
+    "shards",
+    metadata,
+    Column("batch_id", String, primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("revision", Integer, nullable=False),
+    Column("record", String, nullable=False),
 )

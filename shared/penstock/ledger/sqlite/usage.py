@@ -1,4 +1,4 @@
-"""What was used: one record a request, and the sums by account, key, model and day.
+"""What was used: one record a lease, and the sums by account, key, model and day.
 
 A record and the sums that hold it change in one transaction, so they never disagree.
 """
@@ -34,7 +34,7 @@ class Entry:
 
 
 def get(db: Connection, request_id: str) -> Entry | None:
-    """The record of a request that was settled or closed."""
+    """The record of a lease that was settled or closed."""
     row = db.execute(_GET, {"request_id": request_id}).mappings().first()
     return None if row is None else Entry(_record(row), Bound(row["bound_tokens"], row["bound_nano"]))
 
@@ -55,9 +55,10 @@ def book(db: Connection, lease: Lease, usage: Usage, outcome: str, now: int, *, 
         "bound_nano": lease.bound.nano,
         "reserved_at": lease.reserved_at,
         "settled_at": now,
+        "requests": lease.requests,
     }
     db.execute(insert(record_table), row | price_row(lease.price) | usage_row(usage))
-    _count(db, lease, Amount(1, usage.total_tokens, nano, usage.total_tokens), usage_row(usage), now)
+    _count(db, lease, Amount(lease.requests, usage.total_tokens, nano, usage.total_tokens), usage_row(usage), now)
 
 
 def correct(db: Connection, lease: Lease, before: UsageRecord, usage: Usage, outcome: str, *, now: int) -> None:
@@ -121,6 +122,7 @@ def _record(row: RowMapping) -> UsageRecord:
         provisional=row["provisional"],
         reserved_at=row["reserved_at"],
         settled_at=row["settled_at"],
+        requests=row["requests"],
     )
 
 

@@ -23,7 +23,7 @@ def _aside(*of: ColumnElement[bool]) -> list[ColumnElement[Any]]:
     this_month = leases.c.month == bindparam("month")
     return [
         func.count().filter(*of) if of else func.count(),
-        func.count().filter(this_minute, *of),
+        func.coalesce(func.sum(leases.c.requests).filter(this_minute, *of), 0),
         func.coalesce(func.sum(leases.c.tokens).filter(this_minute, *of), 0),
         func.coalesce(func.sum(leases.c.nano).filter(this_month, *of), 0),
         func.coalesce(func.sum(leases.c.tokens).filter(this_month, *of), 0),

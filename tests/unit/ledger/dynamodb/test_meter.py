@@ -1,5 +1,6 @@
 """What an account's item says: live leases as text, counts by minute and month, and which of them are old."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from hypothesis import given
@@ -7,7 +8,7 @@ from hypothesis import strategies as st
 
 from penstock.admission import new_request_id
 from penstock.clock import MINUTE, SECOND, minute_of
-from penstock.ledger import Account, Bound, Caller, Key, Limits
+from penstock.ledger import Account, Bound, Caller, Key, Lease, Limits
 from penstock.ledger.dynamodb.keys import account_key
 from penstock.ledger.dynamodb.meter import (
     Member,
@@ -19,7 +20,8 @@ from penstock.ledger.dynamodb.meter import (
     windows,
 )
 from penstock.ledger.limits import Amount, Taken
-from penstock.ledger.records import MOST
+from penstock.ledger.records import MOST, MOST_REQUESTS
+from penstock.prices import Price
 
 NOW = int(datetime(2026, 3, 10, 12, 0, 10, tzinfo=UTC).timestamp()) * SECOND
 NEW_YEAR = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp()) * SECOND
@@ -39,12 +41,19 @@ SETTINGS = {
 key_ids = st.from_regex(r"[A-Za-z0-9.-]{1,32}", fullmatch=True)
 times = st.integers(0, 4 * 10**12)
 bounds = st.builds(Bound, st.integers(0, MOST), st.integers(0, MOST))
-members = st.builds(Member, key_ids, times, times, bounds)
+members = st.builds(Member, key_ids, times, times, bounds, st.just(1) | st.integers(1, MOST_REQUESTS))
 
 
 @given(members)
 def test_a_live_lease_is_read_as_it_was_written(member: Member) -> None:
     assert Member.parse(member.text()) == member
+
+
+def test_the_form_of_a_live_lease_is_pinned() -> None:
+    """Programs of before and after a release read the same item: one request is written as it always was."""
+    one = Member("a1B2c3D4e5F6", NOW, NOW + 5 * MINUTE, Bound(8_192, 16_384_000))
+    assert one.text() == "mmkk5uds.6fhc.6bk.9r5z4.a1B2c3D4e5F6"
+    assert replace(one, requests=64).text() == "1s*mmkk5uds.6fhc.6bk.9r5z4.a1B2c3D4e5F6"
 
 
 def test_a_live_lease_of_a_usual_size_takes_few_bytes() -> None:
@@ -142,7 +151,8 @@ def test_nothing_but_counts_is_ever_old(key_id: str, now: int) -> None:
 def test_limits_are_told_from_the_counts() -> None:
     caller = Caller(Account("acme", "", 0, limits=Limits(tokens_per_minute=100)), Key("k1", "acme", "", "", 0))
     item = SETTINGS | Names.at(NOW, "k1").changes(Amount(1, 90, 0, 90))
-    refused = windows(item, caller, NOW).refusal(Bound(11, 0), NOW)
+    lease = Lease("r", "acme", "k1", "demo", Bound(10, 0), Price("v", 1, 1, 1), NOW, NOW + MINUTE)
+    refused = windows(item, caller, NOW).refusal(replace(lease, bound=Bound(11, 0)))
     assert refused is not None
     assert (refused.standing.spent, refused.standing.reserved, refused.requested) == (90, 0, 11)
-    assert windows(item, caller, NOW).refusal(Bound(10, 0), NOW) is None
+    assert windows(item, caller, NOW).refusal(lease) is None
