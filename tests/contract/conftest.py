@@ -1,10 +1,11 @@
-"""The ledgers that the contract holds for: one URL for each backend."""
+"""The ledgers and books that the contract holds for: one URL for each backend."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from penstock.batches import Book, open_book
 from penstock.ledger import Ledger, open_ledger
 
 
@@ -21,5 +22,13 @@ def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 async def ledger(anyio_backend: str, ledger_url: str) -> AsyncIterator[Ledger]:
     """The store, open."""
     opened = await open_ledger(ledger_url)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def book(anyio_backend: str, ledger_url: str) -> AsyncIterator[Book]:
+    """The book in the store, open."""
+    opened = await open_book(ledger_url)
     yield opened
     await opened.close()

@@ -5,8 +5,12 @@ tests/contract holds every implementation to what is said here:
 - a change is stored only where the record's revision is still the stored one, and raises it by one; so of two who
   read the same, one changes it;
 - a write that was acknowledged survives `kill -9`;
-- every method may be called again with the same arguments after a lost answer: a repeated `change_*` whose first try
-  was stored is True, not False.
+- every method may be called again with the same arguments after a lost answer: a repeated `add_*` or `change_*` whose
+  first try was stored is True, not False, as long as nobody has changed the record since. So two who write the very
+  same are as one.
+
+A record over `text.MOST` bytes is ValueError, which no bounded metadata and filename can bring about. What is closed
+stays so.
 
 Every method raises `LedgerUnavailable` where the store cannot be reached.
 """
@@ -23,7 +27,7 @@ class Book(Protocol):
     # -- files ------------------------------------------------------------------------------------
 
     async def add_file(self, file: File) -> bool:
-        """Add a file; False where there is one of that id, which stays."""
+        """Add a file; False where there is another of that id, which stays."""
 
     async def file(self, account_id: str, file_id: str) -> File | None:
         """The account's file of that id."""
@@ -48,7 +52,7 @@ class Book(Protocol):
     # -- batches ----------------------------------------------------------------------------------
 
     async def add_batch(self, batch: Batch) -> bool:
-        """Add a batch; False where there is one of that id, which stays."""
+        """Add a batch; False where there is another of that id, which stays."""
 
     async def batch(self, batch_id: str) -> Batch | None:
         """The batch of that id, whosever it is."""

@@ -15,6 +15,7 @@ _TIME_LENGTH = 8  # of milliseconds, until the year 8888
 _RANDOM_LENGTH = 14
 
 MOST_ERRORS = 100  # of a batch's input that are told
+_MESSAGE, _PARAM = 300, 100  # characters of each that are told
 NOTHING = Usage()
 
 
@@ -47,6 +48,10 @@ def _written(now: int) -> str:
 
 def _random() -> str:
     return "".join(secrets.choice(_ALPHABET) for _ in range(_RANDOM_LENGTH))
+
+
+def _short(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 class Purpose(StrEnum):
@@ -103,12 +108,19 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class InputError:
-    """What is wrong with a batch's input: with one line, by its number from 1, or with the whole (None)."""
+    """What is wrong with a batch's input: with one line, by its number from 1, or with the whole (None).
+
+    What is long, as it may quote the input, is cut short: a hundred of them lie in one record.
+    """
 
     code: str
     message: str
     line: int | None = None
     param: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message", _short(self.message, _MESSAGE))
+        object.__setattr__(self, "param", self.param and _short(self.param, _PARAM))
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +166,10 @@ class Batch:
     topic_told: bool = False  # whether its end was told to the topic, where the webhook has yet to hear of it
     told: bool = False  # whether its end was told to whoever is to be told
     revision: int = 0
+
+    def __post_init__(self) -> None:
+        if len(self.errors) > MOST_ERRORS:
+            raise ValueError(f"{len(self.errors)} errors of {self.id}'s input are more than {MOST_ERRORS}")
 
     @property
     def closed(self) -> bool:
