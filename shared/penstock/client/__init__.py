@@ -1,8 +1,21 @@
 """The client of Penstock's API: `Penstock` blocks, `AsyncPenstock` is for asyncio. docs/sdk.md shows both."""
 
-from penstock.client.answers import ChatCompletion, Completion, EmbeddingList, Model, ModelList, UsageReport
+from penstock.client.answers import (
+    Batch,
+    BatchPage,
+    ChatCompletion,
+    Completion,
+    EmbeddingList,
+    FileDeleted,
+    FileObject,
+    FilePage,
+    Model,
+    ModelList,
+    UsageReport,
+)
 from penstock.client.call import Reply
 from penstock.client.clients import AsyncPenstock, Penstock
+from penstock.client.content import AsyncFileContent, FileContent
 from penstock.client.errors import (
     BadRequest,
     BodyTooLarge,
@@ -18,6 +31,7 @@ from penstock.client.errors import (
     RateLimited,
     ServerError,
     StatusError,
+    StillRunning,
     TimedOut,
     Unauthenticated,
     Unavailable,
@@ -28,9 +42,12 @@ from penstock.client.stream import AsyncStream, Stream
 from penstock.schemas import ChatCompletionChunk
 
 __all__ = [
+    "AsyncFileContent",
     "AsyncPenstock",
     "AsyncStream",
     "BadRequest",
+    "Batch",
+    "BatchPage",
     "BodyTooLarge",
     "BudgetExceeded",
     "ChatCompletion",
@@ -40,6 +57,10 @@ __all__ = [
     "ConnectionFailed",
     "DeadlineExceeded",
     "EmbeddingList",
+    "FileContent",
+    "FileDeleted",
+    "FileObject",
+    "FilePage",
     "Forbidden",
     "Misconfigured",
     "Model",
@@ -52,6 +73,7 @@ __all__ = [
     "Reply",
     "ServerError",
     "StatusError",
+    "StillRunning",
     "Stream",
     "TimedOut",
     "Unauthenticated",

@@ -9,6 +9,7 @@ from typing import Any, Self, TypeVar
 from pydantic import BaseModel, PrivateAttr, ValidationError
 
 from penstock import schemas
+from penstock.batches.records import Status
 from penstock.client.call import Answer, Reply
 from penstock.client.errors import UnexpectedAnswer
 
@@ -52,6 +53,31 @@ class ModelList(Answered, schemas.ModelList):
 
 class Model(Answered, schemas.Model):
     """A served model."""
+
+
+class FileObject(Answered, schemas.FileObject):
+    """A file."""
+
+
+class FilePage(Answered, schemas.FilePage):
+    """Some of the files; the next ones come `after` its `last_id`, where it `has_more`."""
+
+
+class FileDeleted(Answered, schemas.FileDeleted):
+    """A file that is no more."""
+
+
+class Batch(Answered, schemas.Batch):
+    """A batch, and how far it has come."""
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing more will happen to it."""
+        return Status(self.status).final
+
+
+class BatchPage(Answered, schemas.BatchPage):
+    """Some of the batches, newest first; the next ones come `after` its `last_id`, where it `has_more`."""
 
 
 class UsageReport(Answered, schemas.UsageReport):

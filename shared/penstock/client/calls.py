@@ -23,12 +23,12 @@ _IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
 
 def chat_call(arguments: ChatArguments, *, stream: bool) -> Call:
     """`POST /v1/chat/completions`. Raises TypeError for arguments that do not fit."""
-    return _posted("/chat/completions", ChatArguments, arguments, {"stream": stream})
+    return posted("/chat/completions", ChatArguments, arguments, {"stream": stream})
 
 
 def completion_call(arguments: CompletionArguments, *, stream: bool) -> Call:
     """`POST /v1/completions`. Raises TypeError for arguments that do not fit."""
-    return _posted("/completions", CompletionArguments, arguments, {"stream": stream})
+    return posted("/completions", CompletionArguments, arguments, {"stream": stream})
 
 
 def embedding_call(arguments: EmbeddingArguments) -> Call:
@@ -36,14 +36,12 @@ def embedding_call(arguments: EmbeddingArguments) -> Call:
 
     Raises TypeError for arguments that do not fit.
     """
-    return _posted("/embeddings", EmbeddingArguments, {"encoding_format": "base64", **arguments}, {})
+    return posted("/embeddings", EmbeddingArguments, {"encoding_format": "base64", **arguments}, {})
 
 
 def usage_call(arguments: UsageParameters) -> Call:
     """`GET /v1/usage`. Raises TypeError for arguments that do not fit."""
-    _check(UsageParameters, arguments)
-    query = {name: _shown(value) for name, value in arguments.items() if value is not None}
-    return Call(method="GET", path="/usage", query=query)
+    return asked("/usage", UsageParameters, arguments)
 
 
 def models_call() -> Call:
@@ -56,14 +54,22 @@ def model_call(model: str) -> Call:
     return Call(method="GET", path=f"/models/{quote(model, safe='/')}")
 
 
-def _posted(path: str, kind: type, arguments: Mapping[str, Any], fixed: Mapping[str, Any]) -> Call:
+def posted(path: str, kind: type, arguments: Mapping[str, Any], fixed: Mapping[str, Any]) -> Call:
+    """A call whose body has the arguments, and what is fixed. Raises TypeError for arguments that do not fit."""
     _check(kind, arguments)
     body = {name: value for name, value in arguments.items() if name not in _OPTIONS}
     options: Any = {name: value for name, value in arguments.items() if name in _OPTIONS}
     key = options.get("idempotency_key")
     if key is not None and not _IDEMPOTENCY_KEY.fullmatch(key):
         raise TypeError("idempotency_key must be 1 to 255 visible ASCII characters")
-    return Call(method="POST", path=path, body=_json({**body, **fixed}), **options)
+    return Call(method="POST", path=path, body=json_of({**body, **fixed}), **options)
+
+
+def asked(path: str, kind: type, arguments: Mapping[str, Any]) -> Call:
+    """A call with the arguments as its query. Raises TypeError for arguments that do not fit."""
+    _check(kind, arguments)
+    query = {name: _shown(value) for name, value in arguments.items() if value is not None}
+    return Call(method="GET", path=path, query=query)
 
 
 def _check(kind: Any, arguments: Mapping[str, Any]) -> None:
@@ -76,7 +82,8 @@ def _check(kind: Any, arguments: Mapping[str, Any]) -> None:
             raise TypeError(f"missing a required keyword argument: {name!r}")
 
 
-def _json(body: Mapping[str, Any]) -> bytes:
+def json_of(body: Mapping[str, Any]) -> bytes:
+    """The body as it is sent. Raises TypeError for what JSON does not have."""
     try:
         return orjson.dumps(body, _plain, orjson.OPT_NON_STR_KEYS)
     except orjson.JSONEncodeError as error:

@@ -6,10 +6,14 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
+from penstock.client.async_batches import AsyncBatches
+from penstock.client.async_files import AsyncFiles
 from penstock.client.async_http_caller import AsyncHttpCaller
 from penstock.client.async_resources import AsyncChat, AsyncCompletions, AsyncEmbeddings, AsyncModels, AsyncUsage
+from penstock.client.batches import Batches
 from penstock.client.call import AsyncCaller, Caller, Delivery, Timeout
 from penstock.client.errors import Misconfigured
+from penstock.client.files import Files
 from penstock.client.http import Endpoint
 from penstock.client.http_caller import HttpCaller
 from penstock.client.resources import Chat, Completions, Embeddings, Models, Usage
@@ -42,6 +46,8 @@ class Penstock:
         self.embeddings = Embeddings(caller)
         self.models = Models(caller)
         self.usage = Usage(caller)
+        self.files = Files(caller)
+        self.batches = Batches(caller)
 
     @classmethod
     def direct(
@@ -56,7 +62,7 @@ class Penstock:
     ) -> Self:
         """A client of one model, as it is deployed on Modal, by Modal's own calls (needs `penstock[modal]`).
 
-        `api_key` pays; without it, the deployment's own key does. There are no `models` and no `usage` on this way.
+        `api_key` pays; without it, the deployment's own key does. There are no `files` and no `batches` on this way.
         Raises Misconfigured.
         """
         with _needing_modal():
@@ -99,6 +105,8 @@ class AsyncPenstock:
         self.embeddings = AsyncEmbeddings(caller)
         self.models = AsyncModels(caller)
         self.usage = AsyncUsage(caller)
+        self.files = AsyncFiles(caller)
+        self.batches = AsyncBatches(caller)
 
     @classmethod
     def direct(

@@ -23,7 +23,17 @@ import modal
 import modal.exception
 import orjson
 
-from penstock.client.call import Answer, AsyncStreamed, Call, Reply, Streamed, Timeout
+from penstock.client.call import (
+    Answer,
+    AsyncDownloaded,
+    AsyncStreamed,
+    Call,
+    Downloaded,
+    Reply,
+    Streamed,
+    Timeout,
+    Upload,
+)
 from penstock.client.errors import (
     ConnectionFailed,
     Misconfigured,
@@ -36,7 +46,7 @@ from penstock.client.errors import (
 )
 from penstock.client.http import DEFAULT_TIMEOUT
 from penstock.client.loop_thread import Closed, LoopThread
-from penstock.client.retries import MOST_RETRIES, Tries
+from penstock.client.retries import MOST_RETRIES, Tries, repeatable
 from penstock.deployment import DESK, class_name
 from penstock.errors import ApiError, BodyTooLarge, Internal, RateLimited, UpstreamFailed
 
@@ -85,6 +95,14 @@ class AsyncModalCaller:
         """The answer, once it was admitted. After that nothing is repeated."""
         return await self._repeat(call, self._begin)
 
+    async def download(self, call: Call) -> AsyncDownloaded:
+        """Files are the API's alone."""
+        raise _not_here(call.path)
+
+    async def upload(self, upload: Upload) -> None:
+        """Files are the API's alone."""
+        raise _not_here("an upload")
+
     async def close(self) -> None:
         """Cancel what runs. What was left before it had begun is waited for a little, to be cancelled when it has."""
         if self._left:
@@ -95,7 +113,7 @@ class AsyncModalCaller:
 
     async def _repeat(self, call: Call, once: Callable[[Call, int], Awaitable[T]]) -> T:
         _require_direct(call)
-        tries = Tries(call, self._max_retries, patience=0.0)
+        tries = Tries(self._max_retries, repeatable=repeatable(call), patience=0.0)
         while True:
             try:
                 return await once(call, tries.retries)
@@ -140,7 +158,7 @@ class AsyncModalCaller:
 
     async def _items(self, call: Call, silence: float | None) -> AsyncGenerator[Any]:
         """The items of the call: a dict, then lists. Leaving them before the last cancels it."""
-        items = self._deployed().generate.remote_gen.aio(orjson.loads(call.body), api_key=self._api_key)
+        items = self._deployed().generate.remote_gen.aio(_request_of(call), api_key=self._api_key)
         begun: str | None = None
         coming = asyncio.ensure_future(anext(items))
         try:
@@ -192,6 +210,14 @@ class ModalCaller:
         """The answer, once it was admitted."""
         begun = self._loop.run(self._caller.stream(call))
         return Streamed(self._loop.iterate(begun.chunks), begun.reply)
+
+    def download(self, call: Call) -> Downloaded:
+        """Files are the API's alone."""
+        raise _not_here(call.path)
+
+    def upload(self, upload: Upload) -> None:
+        """Files are the API's alone."""
+        raise _not_here("an upload")
 
     def close(self) -> None:
         """Cancel what runs, and end the loop."""
@@ -250,9 +276,20 @@ async def _within(seconds: float | None, coming: "asyncio.Future[Any]") -> Any:
 def _require_direct(call: Call) -> None:
     asked = call.path in (_MODELS, _USAGE) or call.path.startswith(f"{_MODELS}/")
     if not asked and call.path not in _GENERATED:
-        raise NotAvailable(f"{call.path} is not available on the direct path; ask the API over HTTPS")
+        raise _not_here(call.path)
     if call.idempotency_key is not None:
-        raise NotAvailable("Idempotency-Key is not available on the direct path; ask the API over HTTPS")
+        raise _not_here("Idempotency-Key")
+
+
+def _request_of(call: Call) -> Any:
+    """The request that it makes. No call that is answered here has a body that is read as it is sent."""
+    if not isinstance(call.body, bytes):
+        raise _not_here(call.path)
+    return orjson.loads(call.body)
+
+
+def _not_here(what: str) -> NotAvailable:
+    return NotAvailable(f"{what} is not available on the direct path; ask the API over HTTPS")
 
 
 def _seconds(timeout: Timeout | None) -> float | None:

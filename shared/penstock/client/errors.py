@@ -6,7 +6,10 @@ that comes within a stream, whose status was 200, has the class of its `type`.
 
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from penstock.client.answers import Batch
 
 _LONGEST_MESSAGE = 4_096  # characters
 
@@ -37,6 +40,20 @@ class ConnectionFailed(PenstockError):
 
 class TimedOut(ConnectionFailed):
     """The API was not reached in time, or said nothing for too long."""
+
+
+class StillRunning(PenstockError):
+    """The batch was waited for long enough, and has not ended. It goes on; `batch` is how far it has come."""
+
+    def __init__(self, batch: "Batch", waited: float) -> None:
+        super().__init__(batch, waited)
+        self.batch = batch
+        self.waited = waited
+
+    def __str__(self) -> str:
+        counts = self.batch.request_counts
+        done = f"{counts.completed + counts.failed} of {counts.total} lines done"
+        return f"the batch {self.batch.id} is {self.batch.status} after {self.waited:g} s ({done}); it goes on"
 
 
 class UnexpectedAnswer(PenstockError):

@@ -1,6 +1,7 @@
 """Calls over HTTP, without the sending: a call as a request, a redirect as the next one, a refusal as an error.
 
-The blocking and the asynchronous caller differ in how they wait, and share everything here.
+The blocking and the asynchronous caller differ in how they wait, and share everything here. What goes to storage, or
+comes from there, is `penstock.client.storage`'s.
 """
 
 import secrets
@@ -13,7 +14,7 @@ import httpx2
 import orjson
 
 from penstock import __version__
-from penstock.client.call import Call, Delivery, Reply, Timeout
+from penstock.client.call import Call, Delivery, Reply, Timeout, Upload
 from penstock.client.errors import (
     ConnectionFailed,
     Misconfigured,
@@ -23,7 +24,8 @@ from penstock.client.errors import (
     status_error,
     stream_error,
 )
-from penstock.client.retries import MOST_RETRIES, Tries
+from penstock.client.retries import MOST_RETRIES, Tries, repeatable
+from penstock.client.sent import request_of
 from penstock.client.sse import EventTooLong, SseDecoder
 
 DEFAULT_TIMEOUT = httpx2.Timeout(600.0, connect=10.0)  # seconds; a cold model says nothing for a while
@@ -32,7 +34,7 @@ LIMITS = httpx2.Limits(max_connections=1_000, max_keepalive_connections=100)
 LONGEST_ANSWER = 64 << 20  # bytes; the edge sends no longer one
 
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
-_EVENTS = "text/event-stream"
+JSON, EVENTS, ANYTHING = "application/json", "text/event-stream", "*/*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,23 +67,32 @@ class Endpoint:
 
         A whole answer that may be asked for again gets an `Idempotency-Key`, so that it is paid for once. A stream
         gets none: with one, closing it would not end the generation. Nor does direct delivery, which the edge
-        does not grant to an answer that it has to keep.
+        does not grant to an answer that it has to keep; nor an upload, which the edge does not compare with another.
         """
         delivery = call.delivery or self.delivery
         timeout = self.timeout if call.timeout is None else call.timeout
         key = call.idempotency_key
-        if key is None and call.method == "POST" and not stream and delivery == "relay" and self.max_retries:
+        whole = call.method == "POST" and isinstance(call.body, bytes) and not stream
+        if key is None and whole and delivery == "relay" and self.max_retries:
             key = f"auto-{secrets.token_hex(16)}"
         return replace(call, delivery=delivery, timeout=timeout, idempotency_key=key)
 
     def tries(self, call: Call) -> Tries:
         """The tries of a completed call."""
-        silence = _timeout(call.timeout).read
-        return Tries(call, self.max_retries, patience=LONGEST_WAIT if silence is None else silence)
+        return self._tries(repeatable=repeatable(call), timeout=call.timeout)
 
-    def request(self, call: Call, *, stream: bool) -> httpx2.Request:
-        """The request of a completed call."""
-        headers = _headers(stream=stream) | {"Authorization": f"Bearer {self.api_key}"}
+    def upload_tries(self, upload: Upload) -> Tries:
+        """The tries of an upload."""
+        return self._tries(repeatable=True, timeout=upload.timeout)
+
+    def _tries(self, *, repeatable: bool, timeout: Timeout | None) -> Tries:
+        silence = timeout_of(timeout).read
+        patience = LONGEST_WAIT if silence is None else silence
+        return Tries(self.max_retries, repeatable=repeatable, patience=patience)
+
+    def request(self, call: Call, accept: str) -> httpx2.Request:
+        """The request of a completed call, for an answer of that kind."""
+        headers = headers_of(accept) | {"Authorization": f"Bearer {self.api_key}"}
         if call.idempotency_key is not None:
             headers["Idempotency-Key"] = call.idempotency_key
         if call.method == "POST" and call.delivery not in (None, "relay"):
@@ -91,22 +102,24 @@ class Endpoint:
 
 
 def onward(call: Call, response: httpx2.Response, body: "Body") -> httpx2.Request:
-    """The next request, where the answer is the redirect to the GPU that was asked for; else raises StatusError.
+    """The next request, where the answer is the redirect that was asked for; else raises StatusError.
 
-    The ticket in the URL is all that the GPU is shown: no key goes there, and it sends nobody further. Raises
-    UnexpectedAnswer for a way that is none, or that would be less private than the one to the API.
+    That is one to the GPU, or to the storage that has a content. The URL is all that either is shown: no key goes
+    there, and it sends nobody further. Raises UnexpectedAnswer for a way that is none, or that would be less private
+    than the one to the API.
     """
     request, location = response.request, response.headers.get("location", "")
-    keyed = "authorization" in request.headers
-    if response.status_code != 307 or call.delivery != "direct" or not keyed or not location:
+    accept = request.headers["accept"]
+    asked = accept == ANYTHING or call.delivery == "direct"
+    if response.status_code != 307 or not asked or "authorization" not in request.headers or not location:
         raise body.refusal(response)
     try:
         url = request.url.join(location)
     except httpx2.InvalidURL:
         url = httpx2.URL()
     if url.scheme not in ("https", request.url.scheme) or not url.host:
-        raise UnexpectedAnswer("the API sends this client to a place that is no GPU's")
-    return _request(call, url, _headers(stream=request.headers["accept"] == _EVENTS))
+        raise UnexpectedAnswer("the API sends this client to a place that is no GPU's, and no storage's")
+    return _request(call, url, headers_of(accept))
 
 
 def origin(request: httpx2.Request) -> str:
@@ -132,6 +145,10 @@ class Body:
         if len(self._bytes) > LONGEST_ANSWER:
             raise UnexpectedAnswer(f"an answer of more than {LONGEST_ANSWER:,} bytes")
 
+    def read(self) -> bytes:
+        """All of them."""
+        return bytes(self._bytes)
+
     def json(self) -> Any:
         """What it says. Raises UnexpectedAnswer."""
         try:
@@ -155,7 +172,7 @@ class Chunks:
         self.ended = False
         self._headers = reply.headers
         self._decoder = SseDecoder()
-        if not reply.headers.get("content-type", "").startswith(_EVENTS):
+        if not reply.headers.get("content-type", "").startswith(EVENTS):
             raise UnexpectedAnswer("the answer is not a stream of events: this is not Penstock's API")
 
     def feed(self, part: bytes) -> Iterator[dict[str, Any]]:
@@ -201,26 +218,23 @@ def failures(request: httpx2.Request) -> Iterator[None]:
         raise UnexpectedAnswer(f"{origin(request)}: {_said(error)}") from error
 
 
-def _headers(*, stream: bool) -> dict[str, str]:
-    return {
-        "Accept": _EVENTS if stream else "application/json",
-        "Accept-Encoding": "identity",
-        "User-Agent": f"penstock/{__version__}",
-    }
+def headers_of(accept: str) -> dict[str, str]:
+    """The headers of every request, to anybody."""
+    return {"Accept": accept, "Accept-Encoding": "identity", "User-Agent": f"penstock/{__version__}"}
+
+
+def timeout_of(timeout: Timeout | None) -> httpx2.Timeout:
+    """The timeout, or the one where none is given."""
+    if timeout is None:
+        return DEFAULT_TIMEOUT
+    return timeout if isinstance(timeout, httpx2.Timeout) else httpx2.Timeout(timeout)
 
 
 def _request(call: Call, url: httpx2.URL, headers: dict[str, str]) -> httpx2.Request:
     content = call.body if call.method == "POST" else None
     if content is not None:
-        headers["Content-Type"] = "application/json"
-    extensions = {"timeout": _timeout(call.timeout).as_dict()}
-    return httpx2.Request(call.method, url, headers=headers, content=content, extensions=extensions)
-
-
-def _timeout(timeout: Timeout | None) -> httpx2.Timeout:
-    if timeout is None:
-        return DEFAULT_TIMEOUT
-    return timeout if isinstance(timeout, httpx2.Timeout) else httpx2.Timeout(timeout)
+        headers["Content-Type"] = call.content_type
+    return request_of(call.method, url, headers, content, timeout_of(call.timeout))
 
 
 def _is_url(text: str) -> bool:

@@ -128,3 +128,42 @@ class CompletionArguments(CompletionParameters, CallOptions, total=False):
 
 class EmbeddingArguments(EmbeddingParameters, CallOptions, total=False):
     """What `client.embeddings.create` takes."""
+
+
+class FilesParameters(TypedDict, total=False):
+    """Those of `GET /v1/files`."""
+
+    purpose: Literal["batch", "batch_output"] | None
+    limit: int | None
+    order: Literal["asc", "desc"] | None
+    after: str | None
+
+
+class ExpiresAfter(TypedDict):
+    """When a file goes: so many seconds after it was made."""
+
+    anchor: Literal["created_at"]
+    seconds: int
+
+
+class BatchParameters(TypedDict, total=False):
+    """Those of `POST /v1/batches`."""
+
+    input_file_id: Required[str]
+    endpoint: Required[Literal["/v1/chat/completions", "/v1/completions", "/v1/embeddings"]]
+    completion_window: Required[str]
+    metadata: Mapping[str, str] | None
+
+
+class BatchesParameters(TypedDict, total=False):
+    """Those of `GET /v1/batches`."""
+
+    limit: int | None
+    after: str | None
+
+
+class BatchArguments(BatchParameters, total=False):
+    """What `client.batches.create` takes."""
+
+    timeout: Timeout | None
+    idempotency_key: str | None

@@ -1,14 +1,14 @@
 """Whether a call that failed is sent again, and when: decisions only, nothing here waits or sends.
 
-A call may be repeated after any passing failure where a repetition is not paid for twice: a GET, or one under an
-`Idempotency-Key`. Any other only where nothing can have begun: the API was not reached, or refused with 429 or
-503. What the API says with `Retry-After` and `x-should-retry` goes before; it is not waited for longer than
-LONGEST_PAUSE. While an earlier try of the same call is still running (409, `idempotency_in_flight`), asking
-again is waiting for its answer and no retry: it is bounded by time, and not by number.
+A call may be repeated after any passing failure where a repetition is not paid for twice: a GET, a DELETE, an
+upload to storage, or one under an `Idempotency-Key`. Any other only where nothing can have begun: the API was not
+reached, or refused with 429 or 503. What the API says with `Retry-After` and `x-should-retry` goes before; it is not
+waited for longer than LONGEST_PAUSE. While an earlier try of the same call is still running (409,
+`idempotency_in_flight`), asking again is waiting for its answer and no retry: it is bounded by time, and not by number.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from random import random
 
 from penstock.client.call import Call
@@ -27,8 +27,9 @@ _PASSING = frozenset({408, 429})
 class Tries:
     """The tries of one call. `patience` is how long it waits for an answer in flight, in seconds."""
 
-    call: Call
     most: int  # retries
+    _: KW_ONLY
+    repeatable: bool
     patience: float
     chance: Callable[[], float] = random  # from 0 to 1
     retries: int = 0
@@ -37,7 +38,7 @@ class Tries:
     def pause(self, error: PenstockError) -> float | None:
         """The seconds until the next try; None where there is to be none, and the error stands."""
         asked = error.retry_after if isinstance(error, StatusError) else None
-        if not self.most or not _passes(error, repeatable=repeatable(self.call)) or (asked or 0) > LONGEST_PAUSE:
+        if not self.most or not _passes(error, repeatable=self.repeatable) or (asked or 0) > LONGEST_PAUSE:
             return None
         # Full jitter; on top of what was asked for, so that all who were refused do not come at once.
         pause = (asked or 0) + self.chance() * min(FIRST_BACKOFF * 2.0**self.retries, LAST_BACKOFF)
@@ -52,7 +53,7 @@ class Tries:
 
 def repeatable(call: Call) -> bool:
     """Whether the call may be sent twice and is done, and paid for, once."""
-    return call.method == "GET" or call.idempotency_key is not None
+    return call.method != "POST" or call.idempotency_key is not None
 
 
 def _passes(error: PenstockError, *, repeatable: bool) -> bool:

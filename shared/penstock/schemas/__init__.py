@@ -1,9 +1,10 @@
 """OpenAI's wire format, as far as Penstock speaks it.
 
-Source of the shapes: OpenAI's API reference for chat completions, completions, embeddings and models, as its
-Python client 3.54 types them. docs/compatibility.md lists every parameter.
+Source of the shapes: OpenAI's API reference for chat completions, completions, embeddings, models, files and
+batches, as its Python client 3.54 types them. docs/compatibility.md lists every parameter.
 """
 
+from penstock.schemas.batch import Batch, BatchPage
 from penstock.schemas.chat import ChatRequest, Message, chat_request, read_chat_request
 from penstock.schemas.completion import (
     ChatCompletion,
@@ -25,6 +26,7 @@ from penstock.schemas.embedding import (
     embedding_request,
     read_embedding_request,
 )
+from penstock.schemas.file import FileDeleted, FileObject, FilePage
 from penstock.schemas.form import AnswerForm
 from penstock.schemas.model import Model, ModelList
 from penstock.schemas.report import UsageReport
@@ -34,6 +36,8 @@ from penstock.schemas.text_completion import Completion, CompletionChoice, Compl
 
 __all__ = [
     "AnswerForm",
+    "Batch",
+    "BatchPage",
     "ChatCompletion",
     "ChatCompletionChunk",
     "ChatRequest",
@@ -50,6 +54,9 @@ __all__ = [
     "EmbeddingList",
     "EmbeddingRequest",
     "EmbeddingUsage",
+    "FileDeleted",
+    "FileObject",
+    "FilePage",
     "Message",
     "Model",
     "ModelList",

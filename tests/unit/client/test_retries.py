@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from penstock.client.call import Call
 from penstock.client.errors import ConnectionFailed, PenstockError, UnexpectedAnswer, status_error, stream_error
-from penstock.client.retries import LAST_BACKOFF, LONGEST_PAUSE, Tries
+from penstock.client.retries import LAST_BACKOFF, LONGEST_PAUSE, Tries, repeatable
 from tests.unit.client.carried import CHAT, MODELS, Carried, good, refused, script
 
 KEYED = replace(CHAT, idempotency_key="mine")
@@ -17,7 +17,7 @@ CHANCES = st.floats(0, 1)
 
 
 def pause(error: PenstockError, call: Call = KEYED, *, retries: int = 0, most: int = 2) -> float | None:
-    return Tries(call, most, patience=60, chance=lambda: 0.5, retries=retries).pause(error)
+    return Tries(most, repeatable=repeatable(call), patience=60, chance=lambda: 0.5, retries=retries).pause(error)
 
 
 def refusal(status: int, code: str | None = None, headers: Mapping[str, str] | None = None) -> PenstockError:
@@ -69,7 +69,7 @@ def test_pauses_are_bounded_and_not_shorter_than_what_was_asked_for(
     status: int, asked: float | None, chance: float, most: int
 ) -> None:
     headers = {} if asked is None else {"Retry-After": str(asked)}
-    tries = Tries(KEYED, most, patience=60, chance=lambda: chance)
+    tries = Tries(most, repeatable=True, patience=60, chance=lambda: chance)
     made = [tries.pause(refusal(status, headers=headers)) for _ in range(most + 1)]
     assert made[-1] is None
     if asked is not None and asked > LONGEST_PAUSE:
@@ -83,7 +83,7 @@ def test_pauses_are_bounded_and_not_shorter_than_what_was_asked_for(
 @given(chance=CHANCES, other=CHANCES, retries=st.integers(0, 9))
 def test_the_jitter_is_full_and_grows_by_doubling(chance: float, other: float, retries: int) -> None:
     def backoff(chance: float, retries: int) -> float:
-        made = Tries(KEYED, 10, patience=60, chance=lambda: chance, retries=retries).pause(refusal(500))
+        made = Tries(10, repeatable=True, patience=60, chance=lambda: chance, retries=retries).pause(refusal(500))
         assert made is not None
         return made
 
@@ -103,7 +103,7 @@ def test_an_endless_time_is_not_waited_for() -> None:
 
 def test_an_answer_in_flight_is_waited_for_as_long_as_a_silence_may_be() -> None:
     running = refusal(409, "idempotency_in_flight", {"Retry-After": "2"})
-    tries = Tries(KEYED, 1, patience=60, chance=lambda: 0.0)
+    tries = Tries(1, repeatable=True, patience=60, chance=lambda: 0.0)
     pauses = [tries.pause(running) for _ in range(40)]
     assert pauses[:30] == [2.0] * 30
     assert pauses[30:] == [None] * 10
