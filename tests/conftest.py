@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.servers.fixtures import (
+    bucket_url,
     dynalite_server,
     dynamodb,
     dynamodb_faults,
@@ -19,6 +20,7 @@ from tests.skips import pytest_make_collect_report, pytest_runtest_makereport
 
 __all__ = [
     "anyio_backend",
+    "bucket_url",
     "dynalite_server",
     "dynamodb",
     "dynamodb_faults",

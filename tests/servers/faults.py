@@ -1,7 +1,8 @@
-"""What can go wrong between a client and DynamoDB, by chance but repeatable: seeded, at a rate for each request.
+"""What can go wrong between a client and DynamoDB or S3, by chance but repeatable: seeded, at a rate for each request.
 
 The errors have the form which DynamoDB gives them ("Programmatic errors with DynamoDB", and the operations'
-own lists): JSON whose `__type` ends with the name of the error. `proxy.Proxy` puts them in the way.
+own lists): JSON whose `__type` ends with the name of the error; S3's are in `storage`. `proxy.Proxy` puts them in the
+way.
 """
 
 import json
@@ -9,6 +10,9 @@ import random
 from collections import Counter
 from enum import StrEnum
 from typing import Any
+
+from tests.servers import storage
+from tests.servers.storage import OBJECTS
 
 WRITES = frozenset({"PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem"})
 READS = frozenset({"GetItem", "BatchGetItem", "Query", "Scan"})
@@ -53,7 +57,7 @@ class Faults:
 
     def choose(self, operation: str) -> Fault | None:
         """What befalls the next request, if anything."""
-        if operation not in DATA_PLANE or self._random.random() >= self.rate:
+        if operation not in DATA_PLANE | OBJECTS or self._random.random() >= self.rate:
             return None
         possible = [fault for fault in Fault if fault in self.only and _may_befall(fault, operation)]
         if not possible:
@@ -63,13 +67,21 @@ class Faults:
         return fault
 
 
+# S3's names of them; all others are errors of its own.
+_STORAGE = {Fault.THROTTLED: "SlowDown", Fault.CONFLICT: "ConditionalRequestConflict"}
+
+
 def _may_befall(fault: Fault, operation: str) -> bool:
+    if operation in OBJECTS:
+        return fault is not Fault.OVER_CAPACITY and (fault is not Fault.CONFLICT or operation == "PutObject")
     # BatchWriteItem hands back what conflicts as unprocessed; reads of single items see no transaction.
     return fault is not Fault.CONFLICT or (operation in WRITES | TRANSACTIONS and operation != "BatchWriteItem")
 
 
 def answer(fault: Fault, operation: str, body: bytes) -> tuple[int, bytes]:
     """The status and the body that the client gets for a fault which does not close its connection."""
+    if operation in OBJECTS:
+        return storage.answer(_STORAGE.get(fault, "InternalError"))
     if fault is Fault.CONFLICT and operation in TRANSACTIONS:
         return 400, json.dumps(_cancelled(body)).encode()
     if fault in (Fault.FAILED, Fault.ANSWER_SPOILT):

@@ -48,6 +48,21 @@ async def dynamodb_url(anyio_backend: str, dynamodb: str | None) -> AsyncIterato
     await delete_table(table)
 
 
+@pytest.fixture
+async def bucket_url(anyio_backend: str, dynamodb: str | None) -> AsyncIterator[str]:
+    """The URL of object storage: a bucket of the test's own, made and empty, which goes with the test."""
+    from aiobotocore.session import get_session
+
+    bucket = f"penstock-test-{uuid4().hex}"
+    async with get_session().create_client("s3") as client:
+        await client.create_bucket(Bucket=bucket)
+        yield f"s3://{bucket}"
+        async for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+            for each in page.get("Contents", ()):
+                await client.delete_object(Bucket=bucket, Key=each["Key"])
+        await client.delete_bucket(Bucket=bucket)
+
+
 async def _keep_what_is_past(table: str) -> None:
     """Switch the table's TTL off: the tests' dates are fixed, and ministack deletes by the clock, every minute."""
     from aiobotocore.session import get_session

@@ -1,4 +1,4 @@
-"""ministack: AWS on this machine, in memory. Most tests use its DynamoDB, some its SSM, and its STS for roles.
+"""ministack: AWS on this machine, in memory. Most tests use its DynamoDB, some its S3, its SSM, and its STS for roles.
 
 A whole `account` is there for what is deployed into one: functions run as processes of ministack's own interpreter,
 find it by `AWS_ENDPOINT_URL`, and may do what their roles allow and no more. They are in its process group, and end
@@ -16,7 +16,7 @@ from pathlib import Path
 from tests.servers.process import serving
 
 PYTHON = Path(__file__).parents[2] / ".venv" / "servers" / "bin" / "python"
-LEDGER = ("dynamodb", "ssm", "sts")
+LEDGER = ("dynamodb", "s3", "ssm", "sts")
 # What `osls` (`ecr`, in which it looks for images to remove) and our stack use.
 STACK = (
     *LEDGER,
@@ -31,7 +31,6 @@ STACK = (
     "logs",
     "monitoring",
     "route53",
-    "s3",
     "scheduler",
     "secretsmanager",
     "sns",
@@ -42,7 +41,7 @@ STACK = (
 
 
 def ministack(folder: Path) -> AbstractContextManager[str]:
-    """Run it for ledgers; the context's value is its URL. What it writes, and `ministack.log`, goes to `folder`."""
+    """Run it for ledgers and objects; the context's value is its URL. What it writes, its log too, goes to `folder`."""
     return _serving(folder, {"SERVICES": ",".join(LEDGER)})
 
 

@@ -1,4 +1,4 @@
-"""Stands between a client and DynamoDB: counts the requests by operation, and lets them fail where it is told to.
+"""Stands between a client and DynamoDB or S3: counts the requests by operation, and lets them fail where it is told to.
 
 It serves in a thread of its own, so that asynchronous tests, synchronous ones and processes they start can all
 be its clients. It does not check signatures, and DynamoDB at AWS refuses what comes through it; the emulators
@@ -17,10 +17,13 @@ from typing import Self
 import aiohttp
 from aiohttp import web
 
+from tests.servers import storage
 from tests.servers.faults import Fault, Faults, answer
+from tests.servers.storage import OBJECTS
 
 MAX_REQUEST = 17 * 2**20  # bytes; DynamoDB's own bound for a batch is 16 MiB
 JSON = "application/x-amz-json-1.0"
+XML = "application/xml"
 # They belong to one connection and not to the message (RFC 9110, 7.6.1), or are written anew.
 HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length", "host", "date", "server"})
 
@@ -92,7 +95,7 @@ class Proxy:
             await runner.cleanup()
 
     async def _handle(self, request: web.Request, upstream: aiohttp.ClientSession) -> web.StreamResponse:
-        operation = request.headers.get("X-Amz-Target", "").rpartition(".")[2]
+        operation = _operation(request)
         body = await request.read()
         self.requests[operation] += 1
         if self.heard:
@@ -117,7 +120,14 @@ def _fail(request: web.Request, fault: Fault, operation: str, body: bytes) -> we
         request.transport.close()  # the response below is written nowhere
         return web.Response()
     status, error = answer(fault, operation, body)
-    return web.Response(status=status, body=error, content_type=JSON)
+    return web.Response(status=status, body=error, content_type=XML if operation in OBJECTS else JSON)
+
+
+def _operation(request: web.Request) -> str:
+    """Its name; S3's requests do not say it."""
+    authorization = request.headers.get("Authorization", "")
+    of_storage = storage.operation(request.method, request.path, request.query, authorization)
+    return of_storage or request.headers.get("X-Amz-Target", "").rpartition(".")[2]
 
 
 def _end_to_end(headers: Mapping[str, str]) -> list[tuple[str, str]]:

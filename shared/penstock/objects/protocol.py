@@ -73,7 +73,10 @@ class Objects(Protocol):
         """The object's size in bytes; None where there is none."""
 
     def list(self, prefix: str) -> AsyncIterator[Object]:
-        """All objects whose keys begin with `prefix`, which ends in `/`, in the order of their keys."""
+        """All objects whose keys begin with `prefix`, which ends in `/`, in the order of their keys.
+
+        What somebody else has put there under what is no key is left out.
+        """
 
     async def delete(self, keys: Sequence[str]) -> None:
         """Remove the objects; those that are not there are none the less removed."""

@@ -8,7 +8,7 @@ import pytest
 from penstock.objects import Objects, open_objects
 
 
-@pytest.fixture(params=["folder"])
+@pytest.fixture(params=["folder", "bucket"])
 def objects_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A store of its own for the test, empty."""
     if request.param == "bucket":
