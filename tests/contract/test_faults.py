@@ -14,7 +14,7 @@ from penstock.ledger import Caller, Ledger, LedgerUnavailable, LimitName, Limits
 from penstock.ledger.dynamodb import patience, table
 from penstock.ledger.dynamodb.patience import Patience
 from tests.contract.samples import BOUND, DEADLINE, NOW, PRICE, USAGE, enrol, lease_of
-from tests.contract.work import DEAD, Fate, Work, total
+from tests.contract.work import DEAD, Fate, Work, requests_of, total
 from tests.servers.faults import Fault, Faults
 
 pytestmark = pytest.mark.anyio
@@ -63,7 +63,8 @@ async def adds_up(ledger: Ledger, callers: Sequence[Caller], used: dict[str, Usa
     for caller in callers:
         of_key = [record for record in records.values() if record.key_id == caller.key.id]
         rows = await ledger.usage(key_id=caller.key.id)
-        assert sum(row.requests for row in rows) == len(of_key)
+        assert all(record.requests == requests_of(record.request_id) for record in of_key)
+        assert sum(row.requests for row in rows) == sum(record.requests for record in of_key)
         assert total(row.usage for row in rows) == total(used[record.request_id] for record in of_key)
         assert sum(row.nano for row in rows) == sum(used[record.request_id].cost(PRICE) for record in of_key)
         assert {standing.reserved for standing in (await ledger.standings(caller, NOW)).values()} == {0}
@@ -85,15 +86,16 @@ async def counted(ledger: Ledger, callers: Sequence[Caller], used: dict[str, Usa
         for of_account, of_key in ((every, roomy), (roomy, every)):
             await ledger.set_account(caller.account.id, enabled=True, limits=of_account)
             await ledger.set_key(caller.key.id, limits=of_key, models=None, routes=None)
-            mine = [
-                used[one.request_id]
+            counting = [
+                one
                 for one in records
                 if one.account_id == caller.account.id and (of_account is every or one.key_id == caller.key.id)
             ]
+            mine = [used[one.request_id] for one in counting]
             tokens = sum(usage.total_tokens for usage in mine)
             standings = await ledger.standings(caller, NOW)
             assert {name: standing.spent for name, standing in standings.items()} == {
-                LimitName.REQUESTS_PER_MINUTE: len(mine),
+                LimitName.REQUESTS_PER_MINUTE: sum(one.requests for one in counting),
                 LimitName.TOKENS_PER_MINUTE: tokens,
                 LimitName.MONTHLY_TOKENS: tokens,
                 LimitName.MONTHLY_BUDGET: sum(usage.cost(PRICE) for usage in mine),

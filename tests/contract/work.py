@@ -76,7 +76,8 @@ class Work:
         """One, of whatever fate its number gives it."""
         chance = random.Random(number)
         caller = self.callers[number % len(self.callers)]
-        wanted = lease_of(caller, f"req_{number}", deadline=DEADLINE)
+        name = f"req_{number}"
+        wanted = lease_of(caller, name, deadline=DEADLINE, requests=requests_of(name))
         outcomes = await self.twice(lambda: self.ledger.reserve(caller, wanted))
         granted = [outcome.lease for outcome in outcomes if isinstance(outcome, Reserved)]
         if not granted:
@@ -152,6 +153,11 @@ class Work:
             self.used[lease.id] = usage
 
         await asyncio.gather(*(settle(lease, usage) for lease, usage in self.owing))
+
+
+def requests_of(request_id: str) -> int:
+    """How many requests the lease of that id stands for: mostly one."""
+    return 3 if request_id.endswith("7") else 1
 
 
 def total(usages: Iterable[Usage]) -> tuple[int, int, int]:
