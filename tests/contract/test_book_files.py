@@ -12,15 +12,15 @@ from tests.contract.samples import NOW
 pytestmark = pytest.mark.anyio
 
 
-async def added(book: Book, *files: File) -> list[File]:
+async def added_files(book: Book, *files: File) -> list[File]:
     for file in files:
         assert await book.add_file(file)
     return list(files)
 
 
 async def test_a_file_is_there_as_it_was_added(book: Book) -> None:
-    (plain,) = await added(book, file_of())
-    (full,) = await added(
+    (plain,) = await added_files(book, file_of())
+    (full,) = await added_files(
         book, replace(file_of(1), expires_at=NOW + DAY, state=FileState.PENDING, filename="ä☃𝄞.jsonl")
     )
     assert await book.file("acme", plain.id) == plain
@@ -28,13 +28,13 @@ async def test_a_file_is_there_as_it_was_added(book: Book) -> None:
 
 
 async def test_an_unknown_file_is_none(book: Book) -> None:
-    await added(book, file_of())
+    await added_files(book, file_of())
     assert await book.file("acme", file_of(1).id) is None
     assert await book.file("acme", batch_of().id) is None
 
 
 async def test_a_file_is_its_accounts_alone(book: Book) -> None:
-    (file,) = await added(book, file_of())
+    (file,) = await added_files(book, file_of())
     assert await book.file("other", file.id) is None
     assert await book.files("other") == []
     assert not await book.remove_file("other", file.id)
@@ -43,19 +43,19 @@ async def test_a_file_is_its_accounts_alone(book: Book) -> None:
 
 
 async def test_a_file_that_is_added_again_is_added(book: Book) -> None:
-    (file,) = await added(book, file_of())
+    (file,) = await added_files(book, file_of())
     assert await book.add_file(file)
     assert await book.files("acme") == [file]
 
 
 async def test_another_file_of_the_same_id_is_not_added(book: Book) -> None:
-    (file,) = await added(book, file_of())
+    (file,) = await added_files(book, file_of())
     assert not await book.add_file(replace(file, filename="another.jsonl"))
     assert await book.file("acme", file.id) == file
 
 
 async def test_a_file_that_has_changed_is_not_added_again(book: Book) -> None:
-    (file,) = await added(book, file_of())
+    (file,) = await added_files(book, file_of())
     assert await book.change_file(replace(file, size=5))
     assert not await book.add_file(file)
     assert await book.file("acme", file.id) == replace(file, size=5, revision=1)
@@ -63,13 +63,13 @@ async def test_a_file_that_has_changed_is_not_added_again(book: Book) -> None:
 
 async def test_files_are_listed_newest_first_or_oldest_first(book: Book) -> None:
     one, two, three = (file_of(number) for number in range(3))
-    await added(book, two, three, one, file_of(9, account="other"))
+    await added_files(book, two, three, one, file_of(9, account="other"))
     assert await book.files("acme") == [three, two, one]
     assert await book.files("acme", newest_first=False) == [one, two, three]
 
 
 async def test_files_are_listed_in_pages(book: Book) -> None:
-    files = await added(book, *(file_of(number) for number in range(5)))
+    files = await added_files(book, *(file_of(number) for number in range(5)))
     for newest_first in (True, False):
         found: list[File] = []
         while page := await book.files(
@@ -81,7 +81,7 @@ async def test_files_are_listed_in_pages(book: Book) -> None:
 
 
 async def test_a_page_goes_on_where_a_file_was_removed(book: Book) -> None:
-    one, two, three = await added(book, *(file_of(number) for number in range(3)))
+    one, two, three = await added_files(book, *(file_of(number) for number in range(3)))
     assert await book.remove_file("acme", two.id)
     assert await book.files("acme", after=two.id) == [one]
     assert await book.files("acme", after=two.id, newest_first=False) == [three]
@@ -89,7 +89,7 @@ async def test_a_page_goes_on_where_a_file_was_removed(book: Book) -> None:
 
 async def test_files_of_one_purpose_are_listed_in_pages(book: Book) -> None:
     purposes = (Purpose.BATCH, Purpose.BATCH_OUTPUT, Purpose.BATCH_OUTPUT, Purpose.BATCH, Purpose.BATCH_OUTPUT)
-    files = await added(book, *(file_of(number, purpose=purpose) for number, purpose in enumerate(purposes)))
+    files = await added_files(book, *(file_of(number, purpose=purpose) for number, purpose in enumerate(purposes)))
     outputs = [files[4], files[2], files[1]]
     assert await book.files("acme", purpose=Purpose.BATCH_OUTPUT) == outputs
     assert await book.files("acme", purpose=Purpose.BATCH_OUTPUT, limit=2) == outputs[:2]
@@ -97,8 +97,8 @@ async def test_files_of_one_purpose_are_listed_in_pages(book: Book) -> None:
     assert await book.files("acme", purpose=Purpose.BATCH, newest_first=False) == [files[0], files[3]]
 
 
-async def test_a_change_is_stored_over_the_revision_that_was_read(book: Book) -> None:
-    (file,) = await added(book, replace(file_of(), state=FileState.PENDING, expires_at=NOW))
+async def test_a_change_of_a_file_is_stored_over_the_revision_that_was_read(book: Book) -> None:
+    (file,) = await added_files(book, replace(file_of(), state=FileState.PENDING, expires_at=NOW))
     assert await book.change_file(replace(file, state=FileState.READY, expires_at=None))
     changed = replace(file, state=FileState.READY, expires_at=None, revision=1)
     assert await book.file("acme", file.id) == changed
@@ -108,8 +108,8 @@ async def test_a_change_is_stored_over_the_revision_that_was_read(book: Book) ->
     assert await book.file("acme", file.id) == replace(changed, size=7, revision=2)
 
 
-async def test_a_change_that_is_repeated_was_stored(book: Book) -> None:
-    (file,) = await added(book, file_of())
+async def test_a_change_of_a_file_that_is_repeated_was_stored(book: Book) -> None:
+    (file,) = await added_files(book, file_of())
     for _ in "12":
         assert await book.change_file(replace(file, size=7))
     assert await book.file("acme", file.id) == replace(file, size=7, revision=1)
@@ -121,7 +121,7 @@ async def test_a_file_that_is_not_there_is_not_changed(book: Book) -> None:
 
 
 async def test_a_removed_file_is_gone(book: Book) -> None:
-    (file, other) = await added(book, file_of(), file_of(1))
+    (file, other) = await added_files(book, file_of(), file_of(1))
     assert await book.remove_file("acme", file.id)
     assert not await book.remove_file("acme", file.id)
     assert await book.file("acme", file.id) is None

@@ -52,7 +52,7 @@ async def test_many_shards_are_added_and_removed(book: Book) -> None:
     await book.remove_shards(BATCH.id)
 
 
-async def test_a_change_is_stored_over_the_revision_that_was_read(book: Book) -> None:
+async def test_a_change_of_a_shard_is_stored_over_the_revision_that_was_read(book: Book) -> None:
     shard, other = shards_of(BATCH, 2)
     await book.add_shards([shard, other])
     sent = replace(shard, state=ShardState.SENT, since=5, attempt=1)
@@ -64,7 +64,7 @@ async def test_a_change_is_stored_over_the_revision_that_was_read(book: Book) ->
     assert await book.shard(BATCH.id, 0) == running
 
 
-async def test_a_change_that_is_repeated_was_stored(book: Book) -> None:
+async def test_a_change_of_a_shard_that_is_repeated_was_stored(book: Book) -> None:
     (shard,) = shards_of(BATCH, 1)
     await book.add_shards([shard])
     for _ in "12":

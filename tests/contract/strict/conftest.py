@@ -2,16 +2,19 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from uuid import uuid4
 
 import pytest
 
+from penstock.batches import Book
+from penstock.batches.dynamodb import DynamoBook
 from penstock.ledger import Ledger
 from penstock.ledger.dynamodb.expression import Update
 from penstock.ledger.dynamodb.keys import PARTITION, SORT
 from penstock.ledger.dynamodb.ledger import DynamoLedger
 from penstock.ledger.dynamodb.schema import VERSION
-from penstock.ledger.dynamodb.table import Table
+from penstock.ledger.dynamodb.table import ConditionFailed, Deletion, Table, Write
 from penstock.ledger.dynamodb.values import Item
 from tests.servers.environment import lead_to
 
@@ -23,12 +26,17 @@ class SingleTable(Table):
     cut off between the two is finished here.
     """
 
-    async def transact(self, first: Update | Item, second: Update | Item, token: str) -> None:
+    async def transact(self, first: Update | Item, *others: Write) -> None:
         await self._one(first)
-        await self._one(second)
+        for other in others:
+            await self._one(other)
 
-    async def _one(self, write: Update | Item) -> None:
-        await (self.update(write) if isinstance(write, Update) else self.put(write))
+    async def _one(self, write: Write) -> None:
+        if isinstance(write, Deletion):
+            with suppress(ConditionFailed):  # there is none
+                await self.delete(write.key)
+        else:
+            await (self.update(write) if isinstance(write, Update) else self.put(write))
 
 
 @pytest.fixture
@@ -55,3 +63,9 @@ async def table(anyio_backend: str, dynalite_server: str, monkeypatch: pytest.Mo
 async def ledger(table: Table) -> Ledger:
     """On that table. dynalite's tables have no ids to check."""
     return DynamoLedger(table, VERSION)
+
+
+@pytest.fixture
+async def book(table: Table) -> Book:
+    """On that table."""
+    return DynamoBook(table)

@@ -6,6 +6,9 @@ Left out are tests whose subject is what transactions do among many.
 
 from tests.contract.test_accounts import *  # noqa: F403
 from tests.contract.test_audit import *  # noqa: F403
+from tests.contract.test_book_batches import *  # noqa: F403
+from tests.contract.test_book_files import *  # noqa: F403
+from tests.contract.test_book_shards import *  # noqa: F403
 from tests.contract.test_claim import *  # noqa: F403
 from tests.contract.test_idempotency import *  # noqa: F403
 from tests.contract.test_reserve import *  # noqa: F403

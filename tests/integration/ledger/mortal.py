@@ -17,8 +17,8 @@ from penstock.ledger import Ledger
 from penstock.ledger.dynamodb.expression import Key, Update
 from penstock.ledger.dynamodb.ledger import DynamoLedger
 from penstock.ledger.dynamodb.schema import check
-from penstock.ledger.dynamodb.table import Table
-from penstock.ledger.dynamodb.values import Item, Value
+from penstock.ledger.dynamodb.table import Table, Write
+from penstock.ledger.dynamodb.values import Item
 from penstock.ledger.sqlite import SqliteLedger
 from penstock.ledger.sqlite.store import Store
 
@@ -64,12 +64,12 @@ class MortalTable(Table):
         await super().put(item, **conditions)
         _wrote()
 
-    async def delete(self, key: Key, condition: str, *, names: dict[str, str], values: dict[str, Value]) -> None:
-        await super().delete(key, condition, names=names, values=values)
+    async def delete(self, key: Key, *conditions: str, **given: Any) -> None:
+        await super().delete(key, *conditions, **given)
         _wrote()
 
-    async def transact(self, first: Update | Item, second: Update | Item, token: str) -> None:
-        await super().transact(first, second, token)
+    async def transact(self, first: Update | Item, *others: Write) -> None:
+        await super().transact(first, *others)
         _wrote()
 
 

@@ -5,7 +5,6 @@ change to an account, or to one of its keys, makes the account's revision anothe
 to the revision that its caller was looked up at, and to no other.
 """
 
-import secrets
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 
@@ -39,7 +38,7 @@ async def create_account(table: Table, account: Account) -> None:
         "late": {},
     }
     try:
-        await table.transact(item, listed_account(account.id), secrets.token_hex(16))
+        await table.transact(item, listed_account(account.id))
     except ConditionFailed as failed:
         if failed.item is None or account_of(failed.item) != account:
             raise ValueError(f"there is an account {account.id!r} already") from None
@@ -79,7 +78,7 @@ async def create_key(table: Table, key: Key) -> None:
         raise KeyError(key.account_id)
     item: Item = {**key_key(key.id), **_key_item(key)}
     try:
-        await table.transact(item, listed_key(key.account_id, key.id), secrets.token_hex(16))
+        await table.transact(item, listed_key(key.account_id, key.id))
     except ConditionFailed as failed:
         if failed.item is None or key_of(failed.item) != key:
             raise ValueError(f"there is a key {key.id!r} already") from None

@@ -170,7 +170,7 @@ async def _lose(table: Table, known: Item, now: int) -> bool:
     unchanged = [update.equals(name, to=known[name]) for name in ("state", "attempt", "deadline")]
     total = added(lease, lease.requests, usage, bound.nano)
     try:
-        await table.transact(update.where(*unchanged), total, secrets.token_hex(16))
+        await table.transact(update.where(*unchanged), total)
     except ConditionFailed:
         return False
     return True

@@ -8,6 +8,14 @@ usage#ACCOUNT      DAY#KEY#MODEL#SHARD   the sums of records
 answer#ACCOUNT#HASH  -         an `Idempotency-Key`; ends by TTL
                      ATTEMPT   the body of the answer that this attempt gave; ends by TTL
 switch, schema     -           one of each
+
+The book's (see `penstock.batches`):
+
+files#ACCOUNT      FILE        a file; ends by TTL where it has an end
+batch#BATCH        -           a batch; ends by TTL some time after it is closed
+batches#ACCOUNT    BATCH       that the batch is the account's; ends with it
+open               BATCH       that the batch is not closed
+shards#BATCH       NUMBER      a shard; goes with its batch's work
 """
 
 import hashlib
@@ -94,3 +102,46 @@ def beside(entry: ItemKey, attempt: str) -> ItemKey:
 
 SWITCH = _key("switch")
 SCHEMA = _key("schema")
+
+
+def files_of(account_id: str) -> str:
+    """The partition of the account's files."""
+    return f"files#{account_id}"
+
+
+def file_key(account_id: str, file_id: str) -> ItemKey:
+    """The file."""
+    return _key(files_of(account_id), file_id)
+
+
+def batch_key(batch_id: str) -> ItemKey:
+    """The batch."""
+    return _key(f"batch#{batch_id}")
+
+
+def batches_of(account_id: str) -> str:
+    """The partition that lists the account's batches."""
+    return f"batches#{account_id}"
+
+
+def listed_batch(account_id: str, batch_id: str) -> ItemKey:
+    """The batch's entry in the list of its account's."""
+    return _key(batches_of(account_id), batch_id)
+
+
+OPEN_BATCHES = "open"
+
+
+def open_batch(batch_id: str) -> ItemKey:
+    """The batch's entry in the list of those that are not closed, of all accounts."""
+    return _key(OPEN_BATCHES, batch_id)
+
+
+def shards_of(batch_id: str) -> str:
+    """The partition of the batch's shards."""
+    return f"shards#{batch_id}"
+
+
+def shard_key(batch_id: str, number: int) -> ItemKey:
+    """The shard. Sort keys are in the order of numbers, up to a million."""
+    return _key(shards_of(batch_id), f"{number:06}")

@@ -13,7 +13,6 @@ disturbed. A settlement that is cut off between the two is finished by its own r
 which finds a live lease whose record is settled.
 """
 
-import secrets
 from dataclasses import dataclass
 
 from penstock.ledger.dynamodb.expression import Update, both, either
@@ -106,7 +105,7 @@ async def _book(table: Table, settlement: Settlement) -> Item | None:
     )
     total = added(settlement.lease, settlement.lease.requests, settlement.usage, settlement.bound.nano)
     try:
-        await table.transact(update.where(not_closed, within_bound), total, secrets.token_hex(16))
+        await table.transact(update.where(not_closed, within_bound), total)
     except ConditionFailed as failed:
         return failed.item or await table.get(request_key(settlement.lease.id)) or {"state": SETTLED}
     return None
@@ -126,7 +125,7 @@ async def _correct(table: Table, settlement: Settlement, known: Item) -> Amount 
     still_closed = update.equals("state", to=state)
     total = added(settlement.lease, requests, settlement.usage, nano, before)
     try:
-        await table.transact(update.where(still_closed), total, secrets.token_hex(16))
+        await table.transact(update.where(still_closed), total)
     except ConditionFailed:
         return None
     return difference

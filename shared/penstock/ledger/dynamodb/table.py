@@ -8,8 +8,10 @@ line what is in the way. botocore's own retries are off: ours know the deadline,
 """
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from aiobotocore.config import AioConfig
@@ -56,6 +58,16 @@ class ConditionFailed(Exception):
     def __init__(self, item: Item | None) -> None:
         super().__init__("the condition does not hold")
         self.item = item
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """In a transaction: that there is no such item any more, if there was one."""
+
+    key: Key
+
+
+Write = Update | Item | Deletion
 
 
 class Table:
@@ -129,6 +141,36 @@ class Table:
             )
         ]
 
+    async def page(
+        self,
+        partition: str,
+        *,
+        after: str | None = None,
+        limit: int,
+        newest_first: bool = False,
+        only: tuple[str, str] | None = None,
+    ) -> list[Item]:
+        """The first items of a partition by their sort keys, or the last; of those past the sort key `after`.
+
+        `only` is an attribute with the value that it must have. What has another is read, too, and passed over.
+        """
+        names, values, asked = {"#pk": "pk"}, {":pk": partition}, {"KeyConditionExpression": "#pk = :pk"}
+        if after is not None:
+            names["#sk"], values[":after"] = "sk", after
+            asked["KeyConditionExpression"] += f" AND #sk {'<' if newest_first else '>'} :after"
+        if only is not None:
+            names["#only"], values[":only"] = only
+            asked["FilterExpression"] = "#only = :only"
+        pages = self._pages(
+            self.client.query,
+            **asked,
+            **({} if only else {"Limit": limit}),
+            ScanIndexForward=not newest_first,
+            ExpressionAttributeNames=names,
+            ExpressionAttributeValues=item_to_wire(values),
+        )
+        return await _first(pages, limit)
+
     async def scan(self, prefix: str) -> AsyncIterator[Item]:
         """Every item of the table whose partition key begins so. Reads the whole table."""
         async for item in self._pages(
@@ -179,26 +221,36 @@ class Table:
             {"pk": wire["pk"], "sk": wire["sk"]},
         )
 
-    async def delete(self, key: Key, condition: str, *, names: dict[str, str], values: dict[str, Value]) -> None:
-        """Delete an item. Raises ConditionFailed."""
+    async def delete(
+        self,
+        key: Key,
+        condition: str = "attribute_exists(pk)",
+        *,
+        names: dict[str, str] | None = None,
+        values: dict[str, Value] | None = None,
+    ) -> None:
+        """Delete an item, where there is one, or where the condition holds of it. Raises ConditionFailed."""
+        given: dict[str, Any] = {"ExpressionAttributeNames": names} if names else {}
+        if values:
+            given["ExpressionAttributeValues"] = item_to_wire(values)
         await self._write(
             lambda: self.client.delete_item(
                 TableName=self.name,
                 Key=item_to_wire(key),
                 ConditionExpression=condition,
-                ExpressionAttributeNames=names,
-                ExpressionAttributeValues=item_to_wire(values),
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                **given,
             ),
             item_to_wire(key),
         )
 
-    async def transact(self, first: Update | Item, second: Update | Item, token: str) -> None:
-        """Two writes, both or none; the first is the one with a condition. Raises ConditionFailed of it.
+    async def transact(self, first: Update | Item, *others: Write) -> None:
+        """Some writes, all or none; the first is the one with a condition. Raises ConditionFailed of it.
 
-        `token` makes the tries of one call one transaction, for ten minutes; the condition does for ever.
+        A token makes the tries of one call one transaction, for ten minutes; the condition does for ever.
         """
-        writes = [self._transacted(first, old=True), self._transacted(second)]
+        writes = [self._transacted(first, old=True), *map(self._transacted, others)]
+        token = secrets.token_hex(16)
         try:
             await self._ask(lambda: self.client.transact_write_items(TransactItems=writes, ClientRequestToken=token))
         except ClientError as error:
@@ -207,8 +259,10 @@ class Table:
                 raise
             raise ConditionFailed(_item(reasons[0].get("Item"))) from error
 
-    def _transacted(self, write: Update | Item, *, old: bool = False) -> dict[str, Any]:
+    def _transacted(self, write: Write, *, old: bool = False) -> dict[str, Any]:
         returned = {"ReturnValuesOnConditionCheckFailure": "ALL_OLD"} if old else {}
+        if isinstance(write, Deletion):
+            return {"Delete": {"TableName": self.name, "Key": item_to_wire(write.key)}}
         if isinstance(write, Update):
             return {"Update": {"TableName": self.name, **write.request(), **returned}}
         put = {"TableName": self.name, "Item": item_to_wire(write), "ConditionExpression": "attribute_not_exists(pk)"}
@@ -241,6 +295,15 @@ class Table:
                 last: Exception = error
             if not await patience.pause():
                 raise LedgerUnavailable(f"the table {self.name}: {_one_line(last)}") from last
+
+
+async def _first(items: AsyncIterator[Item], limit: int) -> list[Item]:
+    found: list[Item] = []
+    async for item in items:
+        found.append(item)
+        if len(found) == limit:
+            break
+    return found
 
 
 def _explained(error: Exception, table: str) -> Exception:
