@@ -22,18 +22,21 @@ from functions.edge.edge import Edge
 from functions.edge.exchange import Exchange, Route
 from functions.edge.openapi import describe
 from functions.edge.policies import check, follow
-from functions.edge.routes import admin, docs, health, inference, models, usage
+from functions.edge.routes import admin, batches, docs, files, health, inference, models, usage
 from functions.edge.routes.admin.resource import api_error
 from penstock import __version__
 from penstock.administration import AdministrationError
-from penstock.errors import ApiError, routing_error
+from penstock.errors import ApiError, Unavailable, routing_error
 from penstock.ledger import LedgerUnavailable
 from penstock.logs import configure_logs
+from penstock.objects import ObjectsUnavailable
 from penstock.refusals import ledger_unavailable
 from penstock.settings import EdgeSettings, read_settings
 
 ROUTES: tuple[Route, ...] = (
     *inference.ROUTES,
+    *files.ROUTES,
+    *batches.ROUTES,
     models.LIST,
     models.RETRIEVE,
     usage.USAGE,
@@ -62,6 +65,7 @@ def create_app(settings: EdgeSettings | None = None) -> FastAPI:
             ApiError: _refuse,
             HTTPException: _refuse_http,
             LedgerUnavailable: _refuse_ledger,
+            ObjectsUnavailable: _refuse_objects,
             AdministrationError: _refuse_administration,
         },
     )
@@ -108,6 +112,10 @@ def _allowed(request: Request) -> str:
 
 async def _refuse_ledger(request: Request, _: Exception) -> Response:
     return await _refuse(request, ledger_unavailable())
+
+
+async def _refuse_objects(request: Request, _: Exception) -> Response:
+    return await _refuse(request, Unavailable("The files' storage cannot be reached.", code="objects_unavailable"))
 
 
 async def _refuse_administration(request: Request, error: Exception) -> Response:

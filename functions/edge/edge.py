@@ -1,5 +1,5 @@
-"""What every request at the edge shares: settings, the table of models, the ledger, the way to the GPU, and
-what the process remembers of those who call.
+"""What every request at the edge shares: settings, the table of models, the ledger, the way to the GPU, where files
+and batches are, and what the process remembers of those who call.
 
 Opened on first use and not at start, so that a Lambda which only answers `/health` opens nothing, and so
 that no start-up hook is needed where there is none (Mangum's lifespan is off).
@@ -13,6 +13,7 @@ from functions.edge.buckets import Buckets
 from functions.edge.credentials import Keyring
 from functions.edge.lookups import Lookups
 from functions.edge.refusals import Refusals
+from functions.edge.storage import Storage
 from penstock.gpu_urls import GpuUrls
 from penstock.ledger import Caller, Ledger, Switch, open_ledger, prime_ledger
 from penstock.models import ConfigError, read_models
@@ -24,6 +25,7 @@ IDLE_CONNECTION = 4  # seconds
 CALLERS = 10_000  # whose key is remembered
 ADDRESSES = 10_000  # whose wrong keys are counted
 FAILURES = 60  # of an address at once, and in a minute
+CREATIONS = 60  # of files and batches, by an API key at once, and in a minute
 REPETITIONS = 100  # under an `Idempotency-Key`, of an API key at once; a tenth of them a second
 
 
@@ -41,7 +43,9 @@ class Edge:
         self.switches: Lookups[Switch] = Lookups(self._switch, keep_s=settings.caller_cache_s, most=1)
         self.failures = Buckets(burst=FAILURES, per_second=FAILURES / 60, most=ADDRESSES)
         self.repetitions = Buckets(burst=REPETITIONS, per_second=REPETITIONS / 10, most=CALLERS)
+        self.creations = Buckets(burst=CREATIONS, per_second=CREATIONS / 60, most=CALLERS)
         self.refusals = Refusals()
+        self.storage = Storage(settings)
         self.unattended = asyncio.Semaphore(settings.relay_connections)
         self._opening = asyncio.Lock()
         self._ledger: Ledger | None = None
@@ -95,12 +99,13 @@ class Edge:
     async def renew(self) -> None:
         """Let go of what grows old while the process stands still. For between requests: it breaks those under way.
 
-        What was looked up, and connections to the GPU process, which may have been closed or forgotten on the way.
-        Those to the ledger are its own to try again.
+        What was looked up, and connections to the GPU process and to the objects, which may have been closed or
+        forgotten on the way. Those to the ledger are its own to try again.
         """
         self.callers.clear()
         self.switches.clear()
         self.keyring.expire()
+        await self.storage.renew()
         http, self._http = self._http, None
         if http is not None:
             await http.close()
@@ -108,6 +113,7 @@ class Edge:
     async def close(self) -> None:
         """Let go of all connections."""
         await self.keyring.close()
+        await self.storage.close()
         if self._http is not None:
             await self._http.close()
         if self._ledger is not None:

@@ -39,12 +39,16 @@ from penstock.schemas.admin import (
     SwitchReport,
     SwitchRequest,
 )
+from penstock.schemas.batch import Batch, BatchPage, BatchRequest
+from penstock.schemas.file import FileDeleted, FileObject, FilePage, FileRequest
 from penstock.schemas.report import AdminUsageReport
 
 _REQUESTS = (
     ChatRequest,
     CompletionRequest,
     EmbeddingRequest,
+    FileRequest,
+    BatchRequest,
     AccountRequest,
     AccountChange,
     KeyRequest,
@@ -59,6 +63,11 @@ _REPLIES = (
     Model,
     ModelList,
     UsageReport,
+    FileDeleted,
+    FileObject,
+    FilePage,
+    Batch,
+    BatchPage,
     AccountPage,
     AccountReport,
     KeyPage,

@@ -37,3 +37,7 @@ def _parameter(name: str, schema: dict[str, Any]) -> dict[str, Any]:
 def path_parameter(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     """A part of the path, as OpenAPI describes it."""
     return {"name": name, "in": "path", "required": True, "schema": schema}
+
+
+FILE_ID = path_parameter("id", {"type": "string", "pattern": "^file-[0-9A-Za-z]{1,64}$"})
+BATCH_ID = path_parameter("id", {"type": "string", "pattern": "^batch_[0-9A-Za-z]{1,64}$"})

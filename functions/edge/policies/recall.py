@@ -27,14 +27,20 @@ _FORM = re.compile(r"[!-~]{1,255}")  # visible ASCII
 
 
 async def recall(exchange: Exchange, proceed: Proceed) -> Response:
+    """Answer once, as `once`; what would be refused from memory, not at all."""
+    if _key(exchange.request.headers) is not None:
+        _spare_the_ledger(exchange)
+    return await once(exchange, proceed)
+
+
+async def once(exchange: Exchange, proceed: Proceed) -> Response:
     """The stored answer; or set `exchange.attempt` and keep what comes. Without the header, only proceed.
 
-    Raises BadRequest, Unprocessable (422), Conflict (409) or RateLimited (429).
+    `exchange.body` is what was asked. Raises BadRequest, Unprocessable (422), Conflict (409) or RateLimited (429).
     """
     key = _key(exchange.request.headers)
     if key is None:
         return await proceed()
-    _spare_the_ledger(exchange)
     repetitions, key_id = exchange.edge.repetitions, exchange.caller.key.id
     if repetitions.empty(key_id):
         raise _too_many()

@@ -100,6 +100,7 @@ def settings_of(folder: Path, gpu_url: str, **changes: Any) -> EdgeSettings:
         ticket_keys=SecretStr(TICKET_KEYS),
         config=table,
         gpu_url=gpu_url,
+        objects_url=f"file://{folder / 'objects'}",
     )
     return settings.model_copy(update=changes)
 
