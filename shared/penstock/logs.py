@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Iterator
 from itertools import islice
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO
 
 import orjson
 import structlog
@@ -23,8 +23,8 @@ MAX_ERRORS = 16  # of one exception's causes and group
 MAX_PLACES = 32  # of one traceback
 
 
-def configure_logs(process: str, level: str) -> None:
-    """Send this process's logs to standard output as JSON; `process` names it in every line."""
+def configure_logs(process: str, level: str, *, to: TextIO | None = None) -> None:
+    """Send this process's logs to standard output as JSON, or `to` a file; `process` names it in every line."""
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -35,7 +35,7 @@ def configure_logs(process: str, level: str) -> None:
             structlog.processors.JSONRenderer(serializer=_dumps),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stdout),
+        logger_factory=structlog.WriteLoggerFactory(file=to or sys.stdout),
         cache_logger_on_first_use=True,
     )
 
