@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar, Literal, Self, TypeVar
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from penstock import webhook
 from penstock.gpu_urls import GpuUrls
 from penstock.ledger import check_url
 from penstock.models import ConfigError
@@ -35,6 +36,8 @@ SigningKeys = Annotated[SecretStr, AfterValidator(given(TicketKeys.parse))]
 # Of these, each is the secret itself or `ssm:NAME` (see `penstock.secrets`), which the edge reads when it needs it.
 KeptSigningKeys = Annotated[SecretStr, AfterValidator(given_or_kept(TicketKeys.parse))]
 KeptHeader = Annotated[SecretStr, AfterValidator(given_or_kept(check_header))]
+KeptWebhookSecret = Annotated[SecretStr, AfterValidator(given_or_kept(webhook.check_secret))]
+WebhookUrl = Annotated[str, AfterValidator(webhook.check_url)]
 
 
 class LedgerSettings(BaseSettings):
@@ -143,8 +146,8 @@ class BatchSettings(LedgerSettings):
     # Where messages wait, and who is told of a batch's end: a topic, a webhook, both, or nobody.
     queue_url: str | None = Field(default=None, pattern="^https?://")
     topic_arn: str | None = Field(default=None, pattern="^arn:")
-    webhook_url: str | None = Field(default=None, pattern="^https?://")
-    webhook_secret: KeptHeader | None = None
+    webhook_url: WebhookUrl | None = None
+    webhook_secret: KeptWebhookSecret | None = None
 
     @model_validator(mode="after")
     def _whole_token(self) -> Self:
