@@ -1,6 +1,7 @@
 """Leases that stand for several requests, as the slices of a batch do: each counts them all, and once."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 
@@ -112,6 +113,18 @@ async def test_a_settlement_books_them_once(ledger: Ledger, caller: Caller, *, c
     assert not await ledger.release(lease, NOW)
     assert list(await ledger.expire(DEADLINE + 1)) == []
     await booked_once(ledger, caller)
+
+
+async def test_a_settlement_may_be_for_fewer_than_were_reserved(ledger: Ledger, caller: Caller) -> None:
+    lease = replace(await live(ledger, caller, slice_of(caller)), requests=7)
+    assert await ledger.settle(lease, USAGE, "completed", NOW) is Settled.FIRST
+    assert await ledger.settle(lease, USAGE, "completed", NOW) is Settled.REPEATED
+    assert await counted(ledger, caller) == (Standing(100, 7, 0), Standing(5, 0, 0))
+    assert [row.requests for row in await ledger.usage()] == [7]
+    record = await ledger.record("req_1")
+    assert record is not None
+    assert record.requests == 7
+    assert (await ledger.audit(NOW)).findings == ()
 
 
 async def test_a_release_gives_them_all_back(ledger: Ledger, caller: Caller) -> None:

@@ -116,8 +116,9 @@ class Ledger(Protocol):
         """Book what the request used, once, and give back what it had set aside beyond that.
 
         Needs no claim, and not even a live lease: one that was released, or closed unclaimed, is booked with
-        all its requests, as LATE. ValueError where the usage is over what is set aside for it (the claimed bound,
-        or the lease's): such a settlement cannot be honest.
+        all its requests, as LATE. `lease` may stand for fewer requests than were reserved, where not all came to
+        be: they are those that are booked. ValueError where the usage is over what is set aside for it (the claimed
+        bound, or the lease's): such a settlement cannot be honest.
         """
 
     async def release(self, lease: Lease, now: int) -> bool:

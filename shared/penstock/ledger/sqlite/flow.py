@@ -1,6 +1,7 @@
 """A request's life: reserve, claim, checkpoint, then settle, release or expire. Each in one transaction."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from sqlalchemy import Connection
 
@@ -84,7 +85,8 @@ def settle(db: Connection, lease: Lease, used: Usage, outcome: str, now: int) ->
         usage.correct(db, lease, booked.record, used, outcome, now=now)
         return Settled.LATE
     leases.remove(db, lease.id)
-    usage.book(db, live.lease if live else lease, used, outcome, now, provisional=False)
+    booking = replace(live.lease, requests=lease.requests) if live else lease
+    usage.book(db, booking, used, outcome, now, provisional=False)
     return Settled.FIRST if live else Settled.LATE
 
 
