@@ -1,6 +1,6 @@
-"""What the ledger asks of DynamoDB keeps DynamoDB's rules for expressions, also where ministack is lenient.
+"""What ledger and book ask of DynamoDB keeps DynamoDB's rules for expressions, also where ministack is lenient.
 
-Every method of the ledger is called, by way of a proxy which hears the requests. They are then made again, in
+Every method of both is called, by way of a proxy which hears the requests. They are then made again, in
 their order, of dynalite, which refuses an expression as DynamoDB does. It has no transactions: of one, each
 item's write is made by itself.
 """
@@ -17,6 +17,7 @@ from aiobotocore.session import get_session
 from botocore import xform_name
 from botocore.exceptions import ClientError
 
+from penstock.batches import Book, open_book
 from penstock.ledger import (
     AccessDenied,
     Bound,
@@ -32,6 +33,7 @@ from penstock.ledger import (
     create_ledger,
 )
 from penstock.ledger.dynamodb import delete_table
+from tests.contract.books import batch_of, file_of, finished, full, shards_of
 from tests.contract.samples import BOUND, COST, DEADLINE, NOW, USAGE, enrol, lease_of, live
 from tests.servers.environment import lead_to
 from tests.servers.faults import DATA_PLANE
@@ -53,15 +55,19 @@ Request = tuple[str, dict[str, Any]]
 
 
 class Called:
-    """A ledger, and the names of the methods that were called."""
+    """A ledger or a book, and the names of the methods that were called."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self.ledger = ledger
+    def __init__(self, called: object) -> None:
+        self.called = called
         self.names: set[str] = set()
 
     def __getattr__(self, name: str) -> Any:
         self.names.add(name)
-        return getattr(self.ledger, name)
+        return getattr(self.called, name)
+
+    def all_of(self, protocol: type) -> bool:
+        """Whether they are all that the protocol has."""
+        return self.names >= {name for name in vars(protocol) if not name.startswith("_")}
 
 
 async def administer(ledger: Ledger, caller: Caller) -> None:
@@ -144,6 +150,45 @@ async def idempotency(ledger: Ledger) -> None:
     await ledger.abandon("acme", "other", "a")
 
 
+async def file(book: Book) -> None:
+    """Files that are added, changed, listed in each way, and removed."""
+    file, other = file_of(), file_of(1)
+    for _ in "12":
+        assert await book.add_file(file)
+    assert await book.add_file(other)
+    assert await book.change_file(replace(file, expires_at=DEADLINE))
+    assert await book.change_file(replace(file, revision=1))
+    assert await book.file(file.account_id, file.id) == replace(file, revision=2)
+    for purpose in (None, file.purpose):
+        assert len(await book.files(file.account_id, purpose=purpose, limit=1)) == 1
+        assert len(await book.files(file.account_id, purpose=purpose, after=file.id, newest_first=False)) == 1
+    for there in (True, False):
+        assert await book.remove_file(file.account_id, file.id) is there
+
+
+async def batch(book: Book) -> None:
+    """A batch with shards, from its beginning until it is closed."""
+    batch, shards = batch_of(), shards_of(batch_of(), 2)
+    for _ in "12":
+        assert await book.add_batch(batch)
+        await book.add_shards(shards)
+    for _ in "12":
+        assert await book.change_batch(replace(batch, lines=1))
+        assert await book.change_shard(finished(shards[0]))
+    assert not await book.change_batch(batch)
+    assert await book.open_batches() == [batch.id]
+    assert await book.shard(batch.id, 1) in await book.shards(batch.id)
+    await book.remove_shards(batch.id)
+    assert await book.change_batch(full(replace(batch, revision=1)))
+    assert await book.batches(batch.account_id, after="batch_~") == [await book.batch(batch.id)]
+    assert await book.open_batches() == []
+
+
+async def call_everything_of_the_book(book: Book) -> None:
+    await file(book)
+    await batch(book)
+
+
 async def call_everything(ledger: Ledger) -> None:
     caller = await enrol(ledger)
     await administer(ledger, caller)
@@ -176,19 +221,22 @@ async def refused_by_dynalite(client: Any, requests: list[Request]) -> AsyncIter
                     yield f"{error}: {json.dumps(parameters)}"
 
 
-async def test_every_request_of_the_ledger_keeps_the_rules(
+async def test_every_request_of_ledger_and_book_keeps_the_rules(
     dynamodb_proxy: Proxy, dynalite_server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     requests: list[Request] = []
     dynamodb_proxy.heard = lambda operation, body: requests.append((operation, json.loads(body)))
     table = f"penstock-test-{uuid4().hex}"
-    called = Called(await create_ledger(f"dynamodb://{table}"))
+    ledger, book = Called(await create_ledger(f"dynamodb://{table}")), Called(await open_book(f"dynamodb://{table}"))
     try:
-        await call_everything(called)
+        await call_everything(ledger)
+        await call_everything_of_the_book(book)
     finally:
-        await called.close()
+        await ledger.close()
+        await book.close()
         await delete_table(table)
-    assert called.names >= {name for name in vars(Ledger) if not name.startswith("_")}
+    assert ledger.all_of(Ledger)
+    assert book.all_of(Book)
 
     lead_to(dynalite_server, monkeypatch)
     async with get_session().create_client("dynamodb", config=ONCE) as strict:

@@ -1,4 +1,4 @@
-"""The rules that the ledger's expressions are written by: no condition calculates, and names are placeholders.
+"""The rules that ledger's and book's expressions are written by: no condition calculates, names are placeholders.
 
 DynamoDB has no arithmetic in conditions, and reserves some 570 words; a name that is no placeholder must be none.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ReservedWords.html
@@ -12,9 +12,10 @@ from uuid import uuid4
 import pytest
 from botocore.exceptions import ClientError
 
+from penstock.batches import open_book
 from penstock.ledger import create_ledger
 from penstock.ledger.dynamodb.table import Table
-from tests.contract.test_strict import call_everything
+from tests.contract.test_strict import call_everything, call_everything_of_the_book
 from tests.servers.proxy import Proxy
 
 pytestmark = pytest.mark.anyio
@@ -38,12 +39,15 @@ def expressions(body: Any) -> list[tuple[str, str]]:
 
 @pytest.fixture
 async def heard(dynamodb_proxy: Proxy) -> set[tuple[str, str]]:
-    """Every expression that the ledger's methods send."""
+    """Every expression that the methods of ledger and book send."""
     found: set[tuple[str, str]] = set()
     dynamodb_proxy.heard = lambda _, body: found.update(expressions(json.loads(body)))
-    ledger = await create_ledger(f"dynamodb://penstock-test-{uuid4().hex}")
+    url = f"dynamodb://penstock-test-{uuid4().hex}"
+    ledger, book = await create_ledger(url), await open_book(url)
     await call_everything(ledger)
+    await call_everything_of_the_book(book)
     await ledger.close()
+    await book.close()
     return found
 
 
