@@ -10,7 +10,7 @@ import asyncio
 from dataclasses import dataclass
 
 from penstock.clock import now_ms
-from penstock.ledger import Ledger, open_ledger
+from penstock.ledger import Ledger
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,37 +21,19 @@ class Reconciled:
     finished: bool
 
 
-class Reconciler:
-    """The ledger that `url` names, opened once and kept from run to run. Used from one event loop."""
+async def reconcile(ledger: Ledger, within_s: float) -> Reconciled:
+    """Close what is due, for so many seconds at most.
 
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._ledger: Ledger | None = None
-
-    async def run(self, within_s: float) -> Reconciled:
-        """Close what is due, for so many seconds at most.
-
-        Raises LedgerUnavailable, and TimeoutError where the time was too short for even one look at the ledger:
-        in both cases what was closed before stays closed.
-        """
-        now, closed, looked = now_ms(), 0, False
-        try:
-            async with asyncio.timeout(within_s):
-                ledger = await self._opened()
-                while ids := await ledger.expire(now):
-                    closed, looked = closed + len(ids), True
-        except TimeoutError:
-            if not looked:
-                raise
-            return Reconciled(closed, finished=False)
-        return Reconciled(closed, finished=True)
-
-    async def close(self) -> None:
-        """Let go of the ledger."""
-        if self._ledger is not None:
-            await self._ledger.close()
-
-    async def _opened(self) -> Ledger:
-        if self._ledger is None:
-            self._ledger = await open_ledger(self._url)
-        return self._ledger
+    Raises LedgerUnavailable, and TimeoutError where the time was too short for even one look at the ledger:
+    in both cases what was closed before stays closed.
+    """
+    now, closed, looked = now_ms(), 0, False
+    try:
+        async with asyncio.timeout(within_s):
+            while ids := await ledger.expire(now):
+                closed, looked = closed + len(ids), True
+    except TimeoutError:
+        if not looked:
+            raise
+        return Reconciled(closed, finished=False)
+    return Reconciled(closed, finished=True)

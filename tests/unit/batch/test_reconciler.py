@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from functions.batch.reconciler import Reconciled, Reconciler
+from functions.batch.reconciler import Reconciled, reconcile
 from penstock.ledger import LedgerUnavailable
 
 pytestmark = pytest.mark.anyio
@@ -21,7 +21,6 @@ class Dead:
         self.left = calls
         self.then = then
         self.asked: list[int] = []
-        self.closed = False
 
     async def expire(self, now: int) -> Sequence[str]:
         self.asked.append(now)
@@ -34,45 +33,32 @@ class Dead:
             raise LedgerUnavailable("away")
         return []
 
-    async def close(self) -> None:
-        self.closed = True
 
-
-def reconciler_of(ledger: Any) -> Reconciler:
-    reconciler = Reconciler("dynamodb://any-table")
-    reconciler._ledger = ledger
-    return reconciler
+async def run(ledger: Any, within_s: float) -> Reconciled:
+    return await reconcile(ledger, within_s)
 
 
 @pytest.mark.parametrize("calls", [0, 1, 3])
 async def test_it_closes_until_none_is_due(calls: int) -> None:
     ledger = Dead(calls)
-    assert await reconciler_of(ledger).run(LONG) == Reconciled(2 * calls, finished=True)
+    assert await run(ledger, LONG) == Reconciled(2 * calls, finished=True)
     assert len(ledger.asked) == calls + 1
     assert len(set(ledger.asked)) == 1  # one moment: what dies meanwhile is the next run's
 
 
 async def test_a_run_whose_time_is_up_says_what_it_closed() -> None:
-    assert await reconciler_of(Dead(2, then="hangs")).run(0.2) == Reconciled(4, finished=False)
+    assert await run(Dead(2, then="hangs"), 0.2) == Reconciled(4, finished=False)
 
 
 @pytest.mark.parametrize("within_s", [0.0, 0.2])
 async def test_a_run_that_saw_nothing_in_its_time_fails(within_s: float) -> None:
     with pytest.raises(TimeoutError):
-        await reconciler_of(Dead(0, then="hangs")).run(within_s)
+        await run(Dead(0, then="hangs"), within_s)
 
 
 async def test_a_ledger_that_goes_away_fails_the_run_and_the_next_one_works() -> None:
     ledger = Dead(1, then="away")
-    reconciler = reconciler_of(ledger)
     with pytest.raises(LedgerUnavailable):
-        await reconciler.run(LONG)
+        await run(ledger, LONG)
     ledger.left, ledger.then = 1, "none"
-    assert await reconciler.run(LONG) == Reconciled(2, finished=True)
-
-
-async def test_it_lets_go_of_the_ledger() -> None:
-    ledger = Dead(0)
-    await reconciler_of(ledger).close()
-    assert ledger.closed
-    await Reconciler("dynamodb://any-table").close()  # never opened
+    assert await run(ledger, LONG) == Reconciled(2, finished=True)
