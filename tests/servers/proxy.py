@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
+from io import BytesIO
 from types import TracebackType
 from typing import Self
 
@@ -108,10 +109,14 @@ class Proxy:
         return _fail(request, fault, operation, body)
 
     async def _pass_on(self, request: web.Request, body: bytes, upstream: aiohttp.ClientSession) -> web.Response:
+        data = BytesIO(body) if body else None  # in bytes, aiohttp warns of a large one
         async with upstream.request(
-            request.method, self.target + request.path_qs, data=body, headers=_end_to_end(request.headers)
+            request.method, self.target + request.raw_path, data=data, headers=_end_to_end(request.headers)
         ) as got:
-            return web.Response(status=got.status, body=await got.read(), headers=_end_to_end(got.headers))
+            headers = _end_to_end(got.headers)
+            if request.method == "HEAD" and got.content_length is not None:
+                headers.append(("Content-Length", str(got.content_length)))  # of what GET would answer
+            return web.Response(status=got.status, body=await got.read() or None, headers=headers)
 
 
 def _fail(request: web.Request, fault: Fault, operation: str, body: bytes) -> web.Response:

@@ -124,7 +124,7 @@ class Bucket:
         return length
 
     async def list(self, prefix: str) -> AsyncIterator[Object]:
-        """All objects whose keys begin with `prefix`, in the order of their keys, except for what `check_key` refuses."""
+        """All objects whose keys begin with `prefix`, in the order of their keys; see the protocol."""
         after: dict[str, str] = {}
         while True:
             try:
