@@ -4,17 +4,17 @@ It is carried as the client carries it. What is read of an answer is less than t
 than ours, which leave parts of OpenAI's format out, can be talked to as well.
 """
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
 import orjson
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
+from penstock.cli.api_failures import api_failures
 from penstock.cli.failure import Failure
-from penstock.client import ConnectionFailed, PenstockError, StatusError, UnexpectedAnswer
 from penstock.client.call import Call
 from penstock.client.http import Endpoint
 from penstock.client.http_caller import HttpCaller
@@ -47,14 +47,6 @@ class _Chunk(BaseModel):
     usage: _Usage | None = None
 
 
-class ApiFailure(Failure):
-    """The API refused, or broke off; `code` is the envelope's."""
-
-    def __init__(self, message: str, code: str | None) -> None:
-        super().__init__(message)
-        self.code = code
-
-
 @dataclass(frozen=True, slots=True)
 class Ended:
     """The end of an answer: OpenAI's finish reason, and the tokens where the API says them."""
@@ -69,7 +61,7 @@ class Api:
 
     def __init__(self, url: str, key: str) -> None:
         self.url = url.rstrip("/")
-        with self._failures():
+        with api_failures(self.url):
             self._caller = HttpCaller(Endpoint(self.url, key, max_retries=0))  # who talks asks again
 
     def __enter__(self) -> Self:
@@ -80,7 +72,7 @@ class Api:
 
     def first_model(self) -> str:
         """The first model that the key may use."""
-        with self._failures():
+        with api_failures(self.url):
             models = _Models.model_validate(self._caller.whole(Call(method="GET", path="/models")).body).data
         if not models:
             raise Failure("the key may use none of the served models")
@@ -96,7 +88,7 @@ class Api:
         }
         call = Call(method="POST", path="/chat/completions", body=orjson.dumps(request))
         reason, usage = "", _Usage()
-        with self._failures(), closing(self._caller.stream(call).chunks) as chunks:
+        with api_failures(self.url), closing(self._caller.stream(call).chunks) as chunks:
             for chunk in map(_Chunk.model_validate, chunks):
                 usage = chunk.usage or usage
                 for choice in chunk.choices:
@@ -104,22 +96,3 @@ class Api:
                     if choice.delta.content:
                         yield choice.delta.content
             yield Ended(reason, usage.prompt_tokens, usage.completion_tokens)
-
-    @contextmanager
-    def _failures(self) -> Iterator[None]:
-        try:
-            yield
-        except StatusError as error:
-            raise ApiFailure(_line(error), error.code) from error
-        except (UnexpectedAnswer, ValidationError) as error:
-            raise Failure(f"{self.url} does not answer as OpenAI's API does") from error
-        except ConnectionFailed as error:
-            if error.sent:
-                raise ApiFailure(_line(error), None) from error
-            raise Failure(f"cannot reach {self.url}: {error.__cause__}; is `penstock serve` running?") from error
-        except PenstockError as error:
-            raise Failure(_line(error)) from error
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())

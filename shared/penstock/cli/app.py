@@ -11,7 +11,7 @@ import typer
 from typer.exceptions import TyperException
 
 from penstock import __version__
-from penstock.cli import accounts, chat, deploy, keys, ledger, serve, switch, usage, weights
+from penstock.cli import accounts, batch, chat, deploy, files, keys, ledger, serve, switch, usage, weights
 from penstock.cli.failure import Failure
 
 app = typer.Typer(
@@ -25,6 +25,8 @@ app.command()(serve.serve)
 app.command()(chat.chat)
 app.command()(usage.usage)
 app.command()(switch.switch)
+app.add_typer(batch.app, name="batch")
+app.add_typer(files.app, name="files")
 app.add_typer(keys.app, name="keys")
 app.add_typer(accounts.app, name="accounts")
 app.add_typer(ledger.app, name="ledger")

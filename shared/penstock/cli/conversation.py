@@ -2,7 +2,8 @@
 
 from collections.abc import Generator
 
-from penstock.cli.api import Api, ApiFailure, Ended
+from penstock.cli.api import Api, Ended
+from penstock.cli.api_failures import ApiFailure
 
 FULL = "context_length_exceeded"
 

@@ -1,9 +1,10 @@
 """The data directory of `penstock serve`: the ledger, the keys it keeps, the logs.
 
 It is its owner's alone (mode 0700, files 0600), and one `serve` uses it at a time. The files:
-`ledger.db` (and SQLite's own beside it), `ticket.key` (signs tickets between the edge and the GPU
-process), `key` (the first API key, for `penstock chat`), `penstock.toml` (the served model), `serve.lock`,
-`logs/`, `spool/` (settlements that the ledger has not taken yet).
+`ledger.db` (and SQLite's own beside it), `batches.db` and `objects/` (files and batches), `ticket.key` (signs
+tickets between the edge and the GPU process), `key` (the first API key, for `penstock chat`), `penstock.toml` (the
+served model), `serve.lock`, `logs/`, `spool/` (settlements that the ledger has not taken yet), `runs/` (of `penstock
+batch run`, a folder each).
 """
 
 import base64
@@ -16,7 +17,9 @@ from pathlib import Path
 
 from penstock.cli.failure import Failure
 
-_OURS = frozenset({"ledger.db", "serve.lock", "ticket.key", "key", "penstock.toml", "logs", "spool"})
+_OURS = frozenset(
+    {"ledger.db", "batches.db", "objects", "serve.lock", "ticket.key", "key", "penstock.toml", "logs", "spool", "runs"}
+)
 
 
 class DataDirectory:
@@ -28,11 +31,22 @@ class DataDirectory:
         self.model_table = self.path / "penstock.toml"
         self.key_file = self.path / "key"
         self.spool = self.path / "spool"
+        self.runs = self.path / "runs"
 
     @property
     def ledger_url(self) -> str:
         """The ledger's address for `open_ledger`."""
         return f"sqlite:///{self.ledger_file}"
+
+    @property
+    def book_url(self) -> str:
+        """The address of the book of files and batches, for `open_book`."""
+        return f"sqlite:///{self.path / 'batches.db'}"
+
+    @property
+    def objects_url(self) -> str:
+        """The address of the files' contents, for `open_objects`."""
+        return f"file://{self.path / 'objects'}"
 
     def log(self, process: str) -> Path:
         """The log file of a process."""
@@ -41,7 +55,7 @@ class DataDirectory:
     @contextmanager
     def owned(self) -> Iterator[None]:
         """Make the directory where it is missing and keep every other `serve` out of it meanwhile."""
-        self._prepare()
+        self.prepare()
         with open(self.path / "serve.lock", "a", opener=_private) as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -49,7 +63,8 @@ class DataDirectory:
                 raise Failure(f"another `penstock serve` is using {self.path}") from error
             yield
 
-    def _prepare(self) -> None:
+    def prepare(self) -> None:
+        """Make the directory where it is missing. Raises Failure."""
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             names = {entry.name for entry in self.path.iterdir()}

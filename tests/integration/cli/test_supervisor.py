@@ -15,7 +15,7 @@ from penstock.cli.failure import Failure
 from penstock.cli.serving import supervisor as supervisor_module
 from penstock.cli.serving.log_file import LogFile
 from penstock.cli.serving.port import Port
-from penstock.cli.serving.process import Program
+from penstock.cli.serving.process import served
 from penstock.cli.serving.supervisor import Supervisor
 from penstock.clock import now_ms
 from penstock.ledger import Account, Bound, Caller, Key, Lease, Ledger, open_ledger
@@ -35,7 +35,7 @@ class Stand:
         self.port = Port("127.0.0.1", 0)
         self.log = LogFile(folder / "stand.log")
         name = f"tests.integration.cli.stand_in:{app}"
-        program = Program("stand-in", name, self.port, environment(), self.log, grace)
+        program = served("stand-in", name, self.port, environment=environment(), log=self.log, grace=grace)
         self.supervisor = Supervisor([program], ledger, self.lines.append)
 
     async def pid(self) -> int:

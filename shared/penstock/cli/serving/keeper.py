@@ -1,4 +1,8 @@
-"""Keeps one program running: starts it, and starts it again when it has died."""
+"""Keeps one program running: starts it, and starts it again when it has died.
+
+One that serves a port is given up where it does not start time and again; one that serves none is ready as soon as it
+runs, and what it cannot do is waited for by nobody here: it is started as often as it dies.
+"""
 
 import asyncio
 import random
@@ -39,10 +43,11 @@ class Keeper:
             started = await self._until_ended(self._process, begun, again=deaths > 0)
             if self._stopping.is_set():
                 return
-            self._program.port.renew()
+            if self._program.port is not None:
+                self._program.port.renew()
             fate = self._process.fate()
             failed_starts = 0 if started else failed_starts + 1
-            if fate.unreadable:
+            if fate.unreadable and not started:
                 raise Failure(f"the model cannot be read: {fate.error}")
             if failed_starts == TRIES:
                 raise Failure(f"the {self._program.name} does not start ({TRIES} tries): it {fate}")
@@ -58,7 +63,7 @@ class Keeper:
             started = False
         if started:
             self.ready.set()
-            if again:
+            if again and self._program.port is not None:
                 self._say(f"The {self._program.name} is ready again ({monotonic() - begun:.1f} s).")
         await process.ended()
         return started
@@ -73,7 +78,8 @@ class Keeper:
     async def stop(self) -> None:
         """Stop the process, and start it no more."""
         self._stopping.set()
-        self._program.port.close()
+        if self._program.port is not None:
+            self._program.port.close()
         if self._process is not None:
             await self._process.stop()
 

@@ -1,10 +1,10 @@
-"""One life of a served process: started, ready, ended."""
+"""One life of a process that is kept running: started, ready, ended."""
 
 import asyncio
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -20,14 +20,21 @@ _ANSWER_WITHIN = 30.0  # seconds; where the port listens already, a question wai
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What is served: an app factory on a port, configured by its environment."""
+    """What is kept running: a module, configured by its environment, tied to the supervisor's life by `--tether`."""
 
     name: str  # as people read it: "edge", "GPU process"
-    app: str
-    port: Port
     environment: Mapping[str, str]
     log: LogFile
-    grace: int  # seconds that running requests get when it is stopped
+    grace: int  # seconds that what is under way gets when it is stopped
+    module: str
+    arguments: Sequence[str] = ()
+    port: Port | None = None  # that it serves
+    niceness: int = 0  # of nice(1): how much it leaves the processors to the others
+
+
+def served(name: str, app: str, port: Port, *, environment: Mapping[str, str], log: LogFile, grace: int) -> Program:
+    """An app factory, `module:name`, served on a port (see `tethered`)."""
+    return Program(name, environment, log, grace, "penstock.cli.serving.tethered", (app,), port)
 
 
 class Process:
@@ -41,25 +48,34 @@ class Process:
     @classmethod
     async def start(cls, program: Program, tether: int) -> "Process":
         """Start it in a session of its own, so that the terminal's Ctrl-C reaches the supervisor alone."""
-        listen = program.port.fileno()
-        arguments = [program.app, "--listen", listen, "--tether", tether, "--grace", program.grace]
+        arguments = [*program.arguments, "--tether", tether]
+        descriptors = [tether]
+        if program.port is not None:
+            listen = program.port.fileno()
+            arguments += ["--listen", listen, "--grace", program.grace]
+            descriptors.append(listen)
         log_start = program.log.size()
         with program.log.path.open("ab") as log:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", "-m", "penstock.cli.serving.tethered", *map(str, arguments)),
+                *(sys.executable, "-P", "-m", program.module, *map(str, arguments)),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 env=program.environment,
-                pass_fds=(listen, tether),
+                pass_fds=descriptors,
                 start_new_session=True,
             )
+        if program.niceness:
+            with suppress(ProcessLookupError):  # it ended just now
+                os.setpriority(os.PRIO_PROCESS, process.pid, program.niceness)
         return cls(program, process, log_start)
 
     async def ready(self) -> bool:
-        """Wait until it takes requests: True. False where it ended before."""
+        """Wait until it takes requests: True. False where it ended before. What serves no port is not waited for."""
+        if self._program.port is None:
+            return True
         ended = asyncio.create_task(self._process.wait())
-        asking = asyncio.create_task(self._ask())
+        asking = asyncio.create_task(self._ask(f"{self._program.port.url()}/health/ready"))
         try:
             done, _ = await asyncio.wait({ended, asking}, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -71,8 +87,7 @@ class Process:
         asking.result()
         return True
 
-    async def _ask(self) -> None:
-        url = f"{self._program.port.url()}/health/ready"
+    async def _ask(self, url: str) -> None:
         async with httpx2.AsyncClient(timeout=_ANSWER_WITHIN, trust_env=False) as client:
             while True:
                 try:

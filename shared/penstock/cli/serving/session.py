@@ -15,14 +15,17 @@ from penstock.cli.serving.keeper import Keeper
 from penstock.cli.serving.log_file import LogFile
 from penstock.cli.serving.model import Choice, choose, table_of
 from penstock.cli.serving.port import Port
-from penstock.cli.serving.process import Program
+from penstock.cli.serving.process import Program, served
 from penstock.cli.serving.steps import Steps
 from penstock.cli.serving.supervisor import Supervisor
 from penstock.cli.serving.welcome import Welcome
 from penstock.ledger import Ledger, create_ledger
 from penstock.models import read_models
 
+EDGE, GPU, MACHINE = "functions.edge.app:create_app", "functions.gpu.server:create_app", "functions.batch.machine"
 GRACE = 5  # seconds that running requests get when serving ends
+BATCH_GRACE = 25  # seconds in which the workers of batches write what they have
+YIELDING = 10  # of nice(1): batches leave the processors to requests
 KILLED = 130  # the exit code after a second Ctrl-C
 
 
@@ -87,7 +90,7 @@ class Session:
     async def _start(self, keepers: list[Keeper], ledger: Ledger) -> None:
         url = self.edge.url()
         name = self.choice.model.name
-        edge, gpu = keepers
+        edge, gpu, *_ = keepers
         with Steps(self.console) as steps:
             await asyncio.gather(
                 steps.take("Starting the edge", edge.ready.wait(), f"The edge is ready on {url}"),
@@ -103,13 +106,17 @@ class Session:
             "PENSTOCK_TICKET_KEYS": self.data.ticket_keys(),
             "PENSTOCK_CONFIG": str(self.data.model_table),
         }
-        edge = {**shared, "PENSTOCK_GPU_URL": self.gpu.url()}
+        batches = {"PENSTOCK_BOOK_URL": self.data.book_url, "PENSTOCK_OBJECTS_URL": self.data.objects_url}
+        spool = {"PENSTOCK_SPOOL": str(self.data.spool)}
+        edge = {**shared, **batches, "PENSTOCK_GPU_URL": self.gpu.url()}
         if self.edge.loopback:
             edge["PENSTOCK_GPU_PUBLIC_URL"] = self.gpu.url()  # who reaches the edge reaches it too: direct delivery
-        gpu = {**shared, "PENSTOCK_MODEL": self.choice.model.name, "PENSTOCK_SPOOL": str(self.data.spool)}
+        gpu = {**shared, **spool, "PENSTOCK_MODEL": self.choice.model.name}
+        batch = {**shared, **batches, **spool}
         return [
-            Program("edge", "functions.edge.app:create_app", self.edge, edge, self._log("edge"), GRACE),
-            Program("GPU process", "functions.gpu.server:create_app", self.gpu, gpu, self._log("gpu"), GRACE),
+            served("edge", EDGE, self.edge, environment=edge, log=self._log("edge"), grace=GRACE),
+            served("GPU process", GPU, self.gpu, environment=gpu, log=self._log("gpu"), grace=GRACE),
+            Program("batch machine", batch, self._log("batch"), BATCH_GRACE, MACHINE, niceness=YIELDING),
         ]
 
     def _log(self, process: str) -> LogFile:

@@ -1,7 +1,7 @@
-"""The supervisor of one machine: it keeps the edge and the GPU process running, and the ledger in order.
+"""The supervisor of one machine: it keeps edge, GPU process and batch machine running, and the ledger in order.
 
 It stands for what the cloud does by itself: restarting what died, closing dead leases on a schedule,
-bounding the logs. The two processes are those that are deployed, configured by their environment alone.
+bounding the logs. The processes are those that are deployed, configured by their environment alone.
 """
 
 import asyncio

@@ -1,0 +1,1 @@
+"""What `penstock batch run` is made of: a batch on this machine, without a server."""
