@@ -23,14 +23,13 @@ from functions.gpu.service import Service
 from penstock import admission
 from penstock.admission import request_id_of
 from penstock.client.sse import SseDecoder
-from penstock.clock import SECOND, now_ms
+from penstock.clock import now_ms
 from penstock.entitlement import denied, require_entitled, require_route, require_switched_on
 from penstock.errors import ApiError, BadRequest, UpstreamFailed
 from penstock.intakes import CHAT, COMPLETIONS, EMBEDDINGS, Intake, model_of
 from penstock.ledger import AccessDenied, Lease, LedgerUnavailable, Refused
 from penstock.models import ModelTable
 from penstock.refusals import ledger_unavailable, no_price, refusal
-from penstock.ticket import Ticket, TicketKeys, hash_body
 
 # Seconds of tokens that an item of a stream gathers, at first, and at most: an item costs the platform over a
 # millisecond, whatever is in it.
@@ -95,7 +94,7 @@ class Direct:
             lease, body = await self._admitted(service, request, api_key, call)
         except LedgerUnavailable as error:
             raise ledger_unavailable() from error
-        headers = {"Penstock-Ticket": _ticket(service, lease, body), "Content-Type": "application/json"}
+        headers = {"Penstock-Ticket": service.ticket(lease, body), "Content-Type": "application/json"}
         passage = Passage(self._app, _intake(request).path, headers, body)
         try:
             async with passage:
@@ -157,12 +156,6 @@ def _body(request: Mapping[str, Any], limit: int) -> bytes:
     if len(body) > limit:
         raise BadRequest(f"The request is over the limit of {limit} bytes.", code="request_too_large")
     return body
-
-
-def _ticket(service: Service, lease: Lease, body: bytes) -> str:
-    keys = TicketKeys.parse(service.settings.ticket_keys.get_secret_value())
-    expires_at = lease.reserved_at + service.settings.startup_budget_s * SECOND
-    return keys.sign(Ticket(lease=lease, body_hash=hash_body(body), expires_at=expires_at))
 
 
 async def _give_back(service: Service, lease: Lease) -> None:

@@ -19,6 +19,7 @@ from functions.gpu.engine import Engine, EngineError
 from functions.gpu.gate import match
 from functions.gpu.generation import Generation
 from functions.gpu.journal import Entry
+from functions.gpu.line_tenure import LineTenure
 from functions.gpu.presence import ClientGone, while_present
 from functions.gpu.process import Process
 from functions.gpu.refusals import REFUSALS, refusal_of
@@ -96,8 +97,8 @@ class Endpoint:
         return Internal("Something went wrong on our side.")
 
 
-async def _answer(job: Job, service: Service, tenure: Tenure, reply: Reply, entry: Entry) -> None:
-    generation = Generation(service.engine, job.work, tenure, silence_s=service.settings.startup_budget_s)
+async def _answer(job: Job, service: Service, tenure: Tenure | LineTenure, reply: Reply, entry: Entry) -> None:
+    generation = Generation(service.engine, job.work, tenure)
     try:
         async with generation:
             await generation.taken_up()

@@ -13,6 +13,7 @@ from typing import Self
 
 from functions.gpu.count import Count
 from functions.gpu.engine import Engine, EngineError, Finished
+from functions.gpu.line_tenure import LineTenure
 from functions.gpu.settlement import Outcome
 from functions.gpu.tenure import Tenure
 from functions.gpu.watch import Watch
@@ -23,16 +24,15 @@ from penstock.ledger import Usage
 class Generation:
     """The work under a tenure, begun on entering and ended, its slot freed, on leaving.
 
-    Its last event is that of the last of all its choices. `silence_s` is how long the engine may take for
-    one event before it counts as stuck: a place in its queue comes before the first.
+    Its last event is that of the last of all its choices. An engine that takes longer than the tenure's `silence_s`
+    for one event counts as stuck: a place in its queue comes before the first.
     """
 
-    def __init__(self, engine: Engine, work: Work, tenure: Tenure, *, silence_s: float) -> None:
+    def __init__(self, engine: Engine, work: Work, tenure: Tenure | LineTenure) -> None:
         self.first_token_at: float | None = None  # seconds, of the monotonic clock
         self._engine = engine
         self._work = work
         self._tenure = tenure
-        self._silence_s = silence_s
         self._reading, self._silence = Watch(), Watch()
         self._decided = asyncio.Event()  # whether there is anything to claim
         self._mailbox: asyncio.Queue[Happening | Exception] = asyncio.Queue()
@@ -103,7 +103,7 @@ class Generation:
 
     async def _generate(self) -> Happening:
         """Every event into the mailbox but the last, which is given back."""
-        async with aclosing(self._work.events(self._engine, self._tenure.lease.account_id)) as events:
+        async with aclosing(self._work.events(self._engine, self._tenure.owner)) as events:
             event = await self._first(events)
             while self._to_come > 0:
                 self._mailbox.put_nowait(event)
@@ -129,10 +129,10 @@ class Generation:
 
     async def _next(self, events: AsyncGenerator[Happening, None]) -> Happening:
         try:
-            with self._silence.within(self._silence_s):
+            with self._silence.within(self._tenure.silence_s):
                 event = await anext(events)
         except TimeoutError:
-            raise EngineError(f"no event within {self._silence_s:g} seconds") from None
+            raise EngineError(f"no event within {self._tenure.silence_s:g} seconds") from None
         except StopAsyncIteration:
             raise EngineError("the events ended without the last one") from None
         self._taken(event)

@@ -16,14 +16,15 @@ from functions.gpu.cold_start import ColdStart
 from functions.gpu.engine import Engine, load_engine
 from functions.gpu.engine_options import engine_options
 from functions.gpu.gate import Gate
+from functions.gpu.line_tenure import LineTenure
 from functions.gpu.spool import Spool
 from functions.gpu.tenure import Tenure
-from penstock.clock import now_ms
+from penstock.clock import SECOND, now_ms
 from penstock.errors import Unavailable
 from penstock.ledger import Lease, Ledger, LedgerUnavailable, open_ledger
 from penstock.models import ConfigError, ServedModel, read_models
 from penstock.settings import GpuSettings
-from penstock.ticket import TicketKeys
+from penstock.ticket import Ticket, TicketKeys, hash_body
 
 SETTLE_WITHIN_S = 10.0  # what was ended, and then what has to be booked
 
@@ -50,10 +51,12 @@ class Service:
         self.ledger = ledger
         self.cold_start = cold_start
         self._on_broken = on_broken
-        self.gate = Gate(TicketKeys.parse(settings.ticket_keys.get_secret_value()), model.name)
+        self._keys = TicketKeys.parse(settings.ticket_keys.get_secret_value())
+        self.gate = Gate(self._keys, model.name)
         self.bookkeeper = Bookkeeper(ledger, spool)
         self._open = True
         self._requests: set[asyncio.Task[object]] = set()
+        self._lines: dict[str, LineTenure] = {}  # of batches, by the lines' ids
         self._expiring = asyncio.create_task(self._expire()) if settings.expire_every_s else None
 
     def check(self) -> None:
@@ -77,6 +80,11 @@ class Service:
         self._on_broken()
 
     @property
+    def working(self) -> bool:
+        """Whether this process will still answer anything: it is not stopping, and its engine has not broken down."""
+        return self._open and self.engine.alive
+
+    @property
     def serving(self) -> int:
         """How many requests are being served."""
         return len(self._requests)
@@ -93,9 +101,24 @@ class Service:
         finally:
             self._requests.discard(task)
 
-    def tenure(self, lease: Lease) -> Tenure:
+    def tenure(self, lease: Lease) -> Tenure | LineTenure:
         """A hold on the lease, to be entered by the request whose ticket was admitted."""
-        return Tenure(lease, self.gate, self.ledger, self.bookkeeper, self.settings)
+        line = self._lines.get(lease.id)
+        return line or Tenure(lease, self.gate, self.ledger, self.bookkeeper, self.settings)
+
+    @contextmanager
+    def line(self, lease: Lease) -> Iterator[LineTenure]:
+        """Within it the request of this lease is a line of a batch, whose slice has set the lease's bound aside."""
+        tenure = self._lines[lease.id] = LineTenure(lease, self.gate)
+        try:
+            yield tenure
+        finally:
+            del self._lines[lease.id]
+
+    def ticket(self, lease: Lease, body: bytes) -> str:
+        """A ticket for who asks without the edge: in this process, with this body."""
+        expires_at = now_ms() + self.settings.startup_budget_s * SECOND
+        return self._keys.sign(Ticket(lease=lease, body_hash=hash_body(body), expires_at=expires_at))
 
     async def close(self) -> None:
         """Take no more requests, let the running ones end or end them, settle them, let go of everything."""

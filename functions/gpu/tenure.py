@@ -45,6 +45,16 @@ class Tenure:
         self._due = asyncio.Event()  # a checkpoint is, before its time, because many tokens came
         self._recorded = 0  # tokens, at the last checkpoint
 
+    @property
+    def owner(self) -> str:
+        """Whose turn it is in the engine: the account's."""
+        return self.lease.account_id
+
+    @property
+    def silence_s(self) -> float:
+        """How long the engine may take for one event, a place in its queue included."""
+        return self._settings.startup_budget_s
+
     async def __aenter__(self) -> Self:
         return self
 
