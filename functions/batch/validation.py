@@ -11,8 +11,8 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import NoReturn
 
+from functions.batch.at_once import at_once
 from functions.batch.lines import Lines
-from functions.batch.pulse import Heartbeat, Pulse
 from functions.batch.sharding import Sharding, Window
 from functions.batch.task import TaskReader, too_large
 from penstock.batches.addresses import shard_input
@@ -30,7 +30,7 @@ MOST_BYTES = 4 << 30
 _SLACK = 8 << 10  # bytes of a line beside its body: the other fields, with every character of them escaped
 _MOST_MESSAGE = 512  # characters
 _PUTS_AT_ONCE = 8
-_LINES_A_TURN = 64
+_LINES_A_TURN = 64  # after which the event loop has its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +51,10 @@ async def validate(
     settings: BatchSettings,
     *,
     now: int,
-    heartbeat: Heartbeat | None = None,
 ) -> Validated:
     """Check the batch's input on the caller's behalf; None where nobody is known by the batch's key.
 
-    Reading ends with the error after the last that is told. Raises ObjectsUnavailable, and what `heartbeat` raises,
-    which is called every few seconds.
+    Reading ends with the error after the last that is told. Raises ObjectsUnavailable.
     """
     try:
         if caller is None:
@@ -66,7 +64,7 @@ async def validate(
         return Validated(0, [], (_told(error, None),))
     reader = TaskReader(batch.endpoint, caller, models, max_body_bytes=settings.max_body_bytes, now=now)
     sharding = Sharding(batch.id, most_tokens=settings.shard_tokens, most_lines=settings.shard_lines, now=now)
-    reading = _Reading(reader, sharding, objects, settings.max_body_bytes, Pulse(heartbeat))
+    reading = _Reading(reader, sharding, objects, settings.max_body_bytes)
     with suppress(_Enough):
         await reading.run(batch.input_address)
     return reading.outcome()
@@ -79,14 +77,11 @@ class _Enough(Exception):
 class _Reading:
     """One reading of one input."""
 
-    def __init__(
-        self, reader: TaskReader, sharding: Sharding, objects: Objects, max_body_bytes: int, pulse: Pulse
-    ) -> None:
+    def __init__(self, reader: TaskReader, sharding: Sharding, objects: Objects, max_body_bytes: int) -> None:
         self._reader = reader
         self._sharding = sharding
         self._objects = objects
         self._max_body_bytes = max_body_bytes
-        self._pulse = pulse
         self._window = Window(0)
         self._number = 0  # of the line that is read
         self._lines = 0  # that are not empty
@@ -124,7 +119,7 @@ class _Reading:
                 self._lines += 1
                 await self._check(line)
             if self._number % _LINES_A_TURN == 0:
-                await self._pulse()
+                await asyncio.sleep(0)
 
     async def _check(self, line: bytes | None) -> None:
         try:
@@ -153,15 +148,11 @@ class _Reading:
     async def _close_window(self) -> None:
         """Write the window's shards, so many at once that the bytes in memory are those of a window again at most."""
         window, self._window = self._window, Window(self._window.number + 1)
-        at_once = asyncio.Semaphore(_PUTS_AT_ONCE)
+        await at_once(_PUTS_AT_ONCE, self._put, self._sharding.cut(window))
 
-        async def put(shard: Shard, content: bytes) -> None:
-            async with at_once:
-                await self._objects.put(shard_input(shard.batch_id, shard.number), content)
-
-        async with asyncio.TaskGroup() as group:
-            for shard, content in self._sharding.cut(window):
-                group.create_task(put(shard, content))
+    async def _put(self, cut: tuple[Shard, bytes]) -> None:
+        shard, content = cut
+        await self._objects.put(shard_input(shard.batch_id, shard.number), content)
 
 
 def _told(error: ApiError, line: int | None) -> InputError:

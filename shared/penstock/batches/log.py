@@ -11,7 +11,7 @@ added by the workers (`functions.gpu`), and read by them and by who joins the re
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -22,9 +22,11 @@ from typing_extensions import TypedDict
 
 from penstock.batches.addresses import log_entry, shard_log
 from penstock.ledger.records import Lease, Usage
-from penstock.objects.protocol import Exists, Objects
+from penstock.objects.protocol import Exists, Object, Objects
 
-_READS_AHEAD = 16  # entries
+# Entries that are read at once: so many, and so many bytes, unless one alone has more.
+_READS_AHEAD = 16
+_BYTES_AHEAD = 32 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +133,22 @@ async def entries(objects: Objects, batch_id: str, shard: int) -> AsyncGenerator
 
     Raises ObjectsUnavailable, or ValueError where an entry is none.
     """
-    keys = [one.key async for one in objects.list(shard_log(batch_id, shard))]
-    for start in range(0, len(keys), _READS_AHEAD):
-        for content in await asyncio.gather(*map(objects.get, keys[start : start + _READS_AHEAD])):
+    for keys in _read_together([one async for one in objects.list(shard_log(batch_id, shard))]):
+        for content in await asyncio.gather(*map(objects.get, keys)):
             yield read(content)
+
+
+def _read_together(listed: Iterable[Object]) -> Iterator[list[str]]:
+    keys: list[str] = []
+    size = 0
+    for one in listed:
+        if keys and (len(keys) >= _READS_AHEAD or size + one.size > _BYTES_AHEAD):
+            yield keys
+            keys, size = [], 0
+        keys.append(one.key)
+        size += one.size
+    if keys:
+        yield keys
 
 
 def results(log: Iterable[Entry]) -> dict[int, Result]:

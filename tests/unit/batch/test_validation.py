@@ -1,5 +1,6 @@
 """Validating a whole input: shards of every good file, errors by line of every other, in bounded memory."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as trying
 from hypothesis import strategies as st
 
-from functions.batch import pulse, sharding, validation
+from functions.batch import sharding, validation
 from functions.batch.validation import Validated, validate
 from penstock.batches.addresses import shard_input, work
 from penstock.batches.records import MOST_ERRORS
@@ -168,20 +169,17 @@ async def test_after_an_error_nothing_more_is_written(
     assert [one.key async for one in objects.list(work(BATCH.id))] == [shard_input(BATCH.id, 0)]
 
 
-async def test_the_heartbeat_is_heard_and_may_end_it(
-    objects: Objects, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pulse, "EVERY_S", 0.0)
-    monkeypatch.setattr(pulse, "_TURN_S", 0.0)
-    await objects.put(BATCH.input_address, b"\n".join(line(f"id-{number}") for number in range(1_000)))
-    beats = 0
+async def test_the_event_loop_has_its_turn(objects: Objects, tmp_path: Path) -> None:
+    await objects.put(BATCH.input_address, b"\n".join(line(f"id-{number}") for number in range(2_000)))
+    turns = 0
 
-    async def heartbeat() -> None:
-        nonlocal beats
-        beats += 1
-        if beats > 2:
-            raise TimeoutError
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
 
-    with pytest.raises(TimeoutError):
-        await validate(BATCH, CALLER, MODELS, objects, settings(tmp_path), now=NOW, heartbeat=heartbeat)
-    assert beats == 3
+    counting = asyncio.create_task(count())
+    await validate(BATCH, CALLER, MODELS, objects, settings(tmp_path), now=NOW)
+    counting.cancel()
+    assert turns > 2_000 // 64
