@@ -147,6 +147,7 @@ class Batch:
     output_address: str
     error_address: str
     metadata: dict[str, str] = field(default_factory=dict)
+    output_life_s: int | None = None  # from the making of its files until they expire; None: as long as others
     status: Status = Status.VALIDATING
     in_progress_at: int | None = None
     finalizing_at: int | None = None

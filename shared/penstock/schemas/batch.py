@@ -13,7 +13,7 @@ from penstock.batches import records
 from penstock.batches.records import Status
 from penstock.clock import SECOND
 from penstock.ledger.records import Usage
-from penstock.schemas.file import FileId
+from penstock.schemas.file import ExpiresAfter, FileId
 from penstock.schemas.page import Page, count_to
 from penstock.schemas.reading import Strict, wrong_at
 from penstock.schemas.wire import Wire
@@ -55,6 +55,9 @@ class BatchRequest(Strict):
         ]
         | None
     ) = None
+    output_expires_after: ExpiresAfter | None = Field(
+        default=None, description="When the files go that the batch makes; without it, after 30 days."
+    )
 
     @property
     def window_s(self) -> int:

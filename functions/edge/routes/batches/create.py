@@ -114,6 +114,7 @@ def _batch(exchange: Exchange, asked: BatchRequest, file: File, now: int) -> rec
         output_address=output,
         error_address=errors,
         metadata=asked.metadata or {},
+        output_life_s=None if asked.output_expires_after is None else asked.output_expires_after.seconds,
     )
 
 
