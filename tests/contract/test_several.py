@@ -127,6 +127,22 @@ async def test_a_settlement_may_be_for_fewer_than_were_reserved(ledger: Ledger, 
     assert (await ledger.audit(NOW)).findings == ()
 
 
+@pytest.mark.parametrize("fewer", [7, 1])
+@pytest.mark.parametrize("lost", [True, False])
+async def test_that_is_so_after_a_claim_too(ledger: Ledger, caller: Caller, *, lost: bool, fewer: int) -> None:
+    lease = await live(ledger, caller, slice_of(caller))
+    await ledger.claim(lease, "a", BOUND, NOW, NOW + 1_000)
+    if lost:
+        await ledger.expire(NOW + 1_001)
+    await ledger.settle(replace(lease, requests=fewer), USAGE, "completed", NOW + 2_000)
+    assert await counted(ledger, caller) == (Standing(100, fewer, 0), Standing(5, 0, 0))
+    assert [row.requests for row in await ledger.usage()] == [fewer]
+    record = await ledger.record("req_1")
+    assert record is not None
+    assert record.requests == fewer
+    assert (await ledger.audit(NOW)).findings == ()
+
+
 async def test_a_release_gives_them_all_back(ledger: Ledger, caller: Caller) -> None:
     lease = await live(ledger, caller, slice_of(caller))
     assert await ledger.release(lease, NOW)

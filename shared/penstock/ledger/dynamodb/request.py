@@ -54,8 +54,14 @@ def lease_of(item: Item) -> Lease:
         price=price_of(item),
         reserved_at=item["reserved_at"],
         deadline=int(item.get("deadline", 0)),
-        requests=item.get("requests", 1),
+        requests=requests_of(item),
     )
+
+
+def requests_of(item: Item) -> int:
+    """How many requests the record is about: one, where it does not say."""
+    requests: int = item.get("requests", 1)
+    return requests
 
 
 def price_of(item: Item) -> Price:

@@ -29,6 +29,7 @@ from penstock.ledger.dynamodb.request import (
     owed,
     owed_of,
     record,
+    requests_of,
     usage_of,
     usage_values,
 )
@@ -60,7 +61,10 @@ class Settlement:
 
     def record(self) -> Update:
         """The record, settled."""
-        return record(self.lease).set(
+        update = record(self.lease)
+        if self.lease.requests == 1:  # a claim may have said more
+            update.remove(("requests",))
+        return update.set(
             state=SETTLED,
             nano=self.bound.nano,
             outcome=self.outcome,
@@ -116,7 +120,7 @@ async def _correct(table: Table, settlement: Settlement, known: Item) -> Amount 
     before, state = usage_of(known), known["state"]
     if state == LOST:
         held_to(aside_of(known), settlement.bound)
-    requests = 0 if state == LOST else settlement.lease.requests
+    requests = settlement.lease.requests - (requests_of(known) if state == LOST else 0)
     nano = settlement.bound.nano - known.get("nano", 0)
     tokens = settlement.usage.total_tokens - before.total_tokens
     difference = Amount(requests, tokens, nano, tokens)

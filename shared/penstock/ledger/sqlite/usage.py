@@ -64,7 +64,7 @@ def book(db: Connection, lease: Lease, usage: Usage, outcome: str, now: int, *, 
 def correct(db: Connection, lease: Lease, before: UsageRecord, usage: Usage, outcome: str, *, now: int) -> None:
     """Make a provisional record final, and count the difference."""
     nano = usage.cost(lease.price)
-    changes = {"nano": nano, "outcome": outcome, "provisional": False, "settled_at": now}
+    changes = {"nano": nano, "outcome": outcome, "provisional": False, "settled_at": now, "requests": lease.requests}
     changes |= price_row(lease.price) | usage_row(usage)
     db.execute(update(record_table).where(record_table.c.request_id == lease.id).values(changes))
     earlier = before.usage
@@ -74,7 +74,8 @@ def correct(db: Connection, lease: Lease, before: UsageRecord, usage: Usage, out
         "completion_tokens": usage.completion_tokens - earlier.completion_tokens,
     }
     tokens = usage.total_tokens - earlier.total_tokens
-    _count(db, lease, Amount(0, tokens, nano - before.nano, tokens), difference, now)
+    requests = lease.requests - before.requests
+    _count(db, lease, Amount(requests, tokens, nano - before.nano, tokens), difference, now)
 
 
 def rows(db: Connection, account_id: str | None, key_id: str | None, since: str, until: str) -> Sequence[UsageRow]:
