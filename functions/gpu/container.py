@@ -3,7 +3,8 @@
     prepare    before the memory snapshot: imports, and the weights in the CPU's memory; no device, no connection
     awake      after it, at each start: who we are to AWS, the weights on the device, kernels tried and recorded
     listen     serve HTTP (Gate), or
-    open       serve calls in this process (Generator, Worker)
+    open       serve calls in this process (Generator), or
+    work       take orders for shards of batches (Worker)
     close      let what runs end, settle it, let go
 
 A model that cannot be loaded is told to whoever asks. Everything here may be snapshotted after `prepare` and
@@ -27,9 +28,11 @@ from functions.gpu.identity import assume_own_role
 from functions.gpu.process import Process
 from functions.gpu.server import app_of
 from functions.gpu.unloadable import refusal_to_load, unloadable
+from functions.gpu.worker import Worker, open_worker
 from penstock.errors import Unavailable
 from penstock.logs import configure_logs
 from penstock.models import ConfigError, ServedModel, read_models
+from penstock.objects import ObjectsUnavailable
 from penstock.settings import GpuSettings, read_settings
 
 if TYPE_CHECKING:
@@ -53,6 +56,7 @@ class Container:
         self._made_in = _name()
         self._http: HttpServer | None = None
         self._process: Process | None = None
+        self._worker: Worker | None = None
         self._timers: list[threading.Timer] = []
 
     def prepare(self) -> None:
@@ -100,15 +104,17 @@ class Container:
 
     async def open(self) -> Direct:
         """Serve calls on this event loop. Raises ConfigError, and Unavailable where it cannot be done."""
-        engine = self.awake()
-        _, model = _settings()
-        if engine is None:
-            raise refusal_to_load(model.name)
-        process = self._process_of(engine)
-        if not await process.start():
-            raise Unavailable("The GPU process cannot start; its log says why.", code="startup_failed")
-        self._process = process
+        process = await self._started()
         return Direct(app_of(process), process)
+
+    async def work(self) -> Worker:
+        """Take orders on this event loop. Raises the same."""
+        process = await self._started()
+        try:
+            self._worker = await open_worker(app_of(process), process)
+        except ObjectsUnavailable as error:
+            raise Unavailable("Object storage cannot be reached.", code="objects_unavailable") from error
+        return self._worker
 
     def stop_listening(self) -> None:
         """Let requests end, or end them in time, and settle them."""
@@ -117,10 +123,23 @@ class Container:
             self._http.stop()
 
     async def close(self) -> None:
-        """The same, of calls."""
+        """The same, of calls and orders."""
         self._cancel_timers()
+        if self._worker is not None:
+            await self._worker.close()
         if self._process is not None:
             await self._process.stop()
+
+    async def _started(self) -> Process:
+        engine = self.awake()
+        _, model = _settings()
+        if engine is None:
+            raise refusal_to_load(model.name)
+        process = self._process_of(engine)
+        if not await process.start():
+            raise Unavailable("The GPU process cannot start; its log says why.", code="startup_failed")
+        self._process = process
+        return process
 
     def _freshen(self) -> None:
         """Prepare again, where the weights that are served are others than those of the snapshot, or were not there."""

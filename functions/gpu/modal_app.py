@@ -24,8 +24,8 @@ from functions.gpu.container import Container
 from functions.gpu.direct import Chunk, Direct
 from functions.gpu.identity import assume_own_role
 from functions.gpu.service import end_process
-from functions.gpu.shard import run_shard
 from functions.gpu.weights import Progress, Weights
+from functions.gpu.worker import Worker as ShardWorker
 from penstock.deployment import ClassKind, class_name, read_deployment
 from penstock.models import ServedModel, read_models
 from penstock.settings import DirectSettings, read_settings
@@ -152,25 +152,26 @@ class Called:
     """A container that is called."""
 
     container: Container
-    direct: Direct
 
     def prepare(self) -> None:
         """Before the snapshot."""
         self.container = Container(retire=modal.experimental.stop_fetching_inputs)
         self.container.prepare()
 
-    async def start(self) -> None:
-        """At each start."""
-        self.direct = await self.container.open()
-
     @modal.exit()
     async def stop(self) -> None:
-        """After the last call."""
+        """After the last call, or after SIGTERM."""
         await self.container.close()
 
 
 class Generator(Called):
     """What a Python program calls."""
+
+    direct: Direct
+
+    async def start(self) -> None:
+        """At each start."""
+        self.direct = await self.container.open()
 
     @modal.method()
     async def generate(
@@ -203,17 +204,29 @@ class Generator(Called):
 
 # ## Worker: shards of a batch
 #
-# A pool of its own, so that a batch takes no place of those who wait. Each line is a request of its own in the
-# ledger, answered or refused alone.
+#     call = modal.Cls.from_name("penstock", "Worker_demo")().run.spawn(order)
+#
+# A pool of its own, so that a batch takes no place of those who wait. An order that is delivered again, because its
+# container died, goes on where the shard's log ends; what cancels a call leaves its shard to the next one. While
+# containers may be added each has one order; then each has a second one, whose lines fill its engine when those of
+# the first run out.
+
+ORDERS = 2
 
 
 class Worker(Called):
     """What a batch calls."""
 
+    worker: ShardWorker
+
+    async def start(self) -> None:
+        """At each start."""
+        self.worker = await self.container.work()
+
     @modal.method()
-    async def run(self, lines: list[dict[str, Any]], *, api_key: str | None = None) -> list[dict[str, Any]]:
-        """Lines in the form of OpenAI's batch input, to as many of its output, in their order."""
-        return await run_shard(self.direct, lines, api_key=api_key, call=_input_id())
+    async def run(self, order: dict[str, Any]) -> dict[str, Any]:
+        """An order for a shard, to its outcome (penstock.batches.orders). Raises penstock.errors.ApiError."""
+        return await self.worker.run(order)
 
 
 def _input_id() -> str:
@@ -238,10 +251,10 @@ def define(kind: ClassKind, cls: type[Any], model: ServedModel, decorate: Callab
     globals()[name] = decorate(type(name, (cls,), {**own, **hooks}))
 
 
-def called(model: ServedModel, timeout: int) -> Callable[[type[Any]], Any]:
-    """How a class that is called is deployed."""
+def called(model: ServedModel, timeout: int, *, most: int, target: int) -> Callable[[type[Any]], Any]:
+    """How a class that is called is deployed: the most calls in a container, and with how many another is started."""
     placement = model.modal
-    together = modal.concurrent(max_inputs=placement.max_concurrency, target_inputs=placement.target_concurrency)
+    together = modal.concurrent(max_inputs=most, target_inputs=target)
     deployed = app.cls(**resources(model), timeout=timeout, region=placement.region, routing_region=DEPLOYMENT.region)
     return lambda cls: deployed(together(cls))
 
@@ -264,8 +277,13 @@ for _model in MODELS:
             compute_region=_model.modal.region,
         ),
     )
-    define("Generator", Generator, _model, called(_model, timeout=1 * HOURS))
-    define("Worker", Worker, _model, called(_model, timeout=24 * HOURS))
+    define(
+        "Generator",
+        Generator,
+        _model,
+        called(_model, timeout=1 * HOURS, most=_model.modal.max_concurrency, target=_model.modal.target_concurrency),
+    )
+    define("Worker", Worker, _model, called(_model, timeout=24 * HOURS, most=ORDERS, target=1))
 
 
 # ## Desk: what needs no GPU

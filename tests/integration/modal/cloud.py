@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 import modal
 import pytest
+from aiobotocore.session import get_session
 from openai import AsyncOpenAI
 from pydantic import SecretStr
 
@@ -41,6 +42,8 @@ T = TypeVar("T")
 ROOT = Path(__file__).parents[3]
 APP = "penstock"
 LEDGER = "dynamodb://penstock-cloud"
+BUCKET = "penstock-cloud"
+OBJECTS = f"s3://{BUCKET}"
 ROLE = "arn:aws:iam::000000000000:role/penstock-gpu"
 PATIENCE_S = 90.0  # a busy machine starts torch slowly
 KEY = keys.mint()
@@ -179,6 +182,7 @@ def deployed(folder: Path) -> Iterator[Cloud]:
                 "penstock-gpu",
                 {
                     "PENSTOCK_LEDGER_URL": LEDGER,
+                    "PENSTOCK_OBJECTS_URL": OBJECTS,
                     "PENSTOCK_TICKET_KEYS": TICKET_KEYS,
                     "PENSTOCK_SERVICE_KEY_ID": KEY.id,
                     "AWS_ROLE_ARN": ROLE,
@@ -200,3 +204,5 @@ async def _enrol() -> None:
     await ledger.create_account(Account("acme", "Acme", 1, limits=Limits(concurrent_requests=1_000)))
     await ledger.create_key(Key(KEY.id, "acme", "laptop", KEY.digest(), 1))
     await ledger.close()
+    async with get_session().create_client("s3") as s3:
+        await s3.create_bucket(Bucket=BUCKET)

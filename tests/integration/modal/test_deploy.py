@@ -140,9 +140,9 @@ def test_a_gate_is_open_to_tickets_alone_and_takes_what_its_engine_can(acme: Con
 
 
 def test_calls_run_together_and_start_from_zero(acme: ControlPlane) -> None:
-    for kind, timeout in (("Generator_small", 3_600), ("Worker_small", 86_400)):
+    for kind, timeout, inputs in (("Generator_small", 3_600, (300, 75)), ("Worker_small", 86_400, (2, 1))):
         called = of(acme, kind)
-        assert (called["max_inputs"], called["target_inputs"]) == (300, 75)
+        assert (called["max_inputs"], called["target_inputs"]) == inputs
         assert (called["min_containers"], called["buffer_containers"]) == (0, 0)
         assert called["timeout_s"] == timeout
     assert sorted(of(acme, "Generator_small")["methods"]) == ["complete", "embed", "generate"]

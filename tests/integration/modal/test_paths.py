@@ -1,12 +1,17 @@
 """Each way to a deployed model: what it answers, and that the ledger has what the client counted."""
 
+import json
 from typing import Any
 
 import pytest
 
+from penstock import errors
 from penstock.admission import request_id_of
+from penstock.batches.log import entries, results
 from penstock.client import AsyncPenstock, BadRequest, NotFound, Penstock
-from tests.integration.modal.cloud import APP, KEY, Cloud, booked, fresh_key
+from penstock.objects import open_objects
+from tests.integration.gpu.shard_stand import BATCH, number_of, order, put_shard
+from tests.integration.modal.cloud import APP, KEY, OBJECTS, PATIENCE_S, Cloud, booked, fresh_key, on_ledger
 
 pytestmark = pytest.mark.anyio
 
@@ -82,20 +87,28 @@ async def test_spawned_and_mapped_calls_are_answered_and_booked(cloud: Cloud) ->
         assert record.usage.completion_tokens == each["usage"]["completion_tokens"]
 
 
-async def test_a_worker_answers_the_lines_of_a_shard(cloud: Cloud) -> None:
+async def test_a_worker_carries_out_an_order_once(cloud: Cloud) -> None:
     from modal import Cls
 
-    line = {"method": "POST", "url": "/v1/chat/completions"}
-    lines = [
-        {**line, "custom_id": "good", "body": {"model": "demo", "messages": QUESTION, "max_tokens": 8}},
-        {**line, "custom_id": "bad", "body": {"model": "demo", "messages": QUESTION, "temperature": 9}},
-    ]
-    good, bad = await Cls.from_name(APP, "Worker_demo")().run.remote.aio(lines, api_key=KEY.reveal())
-    assert (good["custom_id"], good["response"]["status_code"]) == ("good", 200)
-    assert (bad["custom_id"], bad["response"]["status_code"]) == ("bad", 400)
-    assert bad["response"]["body"]["error"]["param"] == "temperature"
-    record = await booked(good["response"]["request_id"])
-    assert record.usage.completion_tokens == good["response"]["body"]["usage"]["completion_tokens"]
+    key = await fresh_key()
+    good = {"model": "demo", "messages": QUESTION, "max_tokens": 8}
+    objects = await open_objects(OBJECTS)
+    await put_shard(objects, [good, {**good, "temperature": 9}, good])
+    run = Cls.from_name(APP, "Worker_demo")().run
+    call = await run.spawn.aio(order(key_id=key.id))
+    outcome = await call.get.aio(timeout=PATIENCE_S)
+    again = await run.remote.aio(order(key_id=key.id))
+    found = results([entry async for entry in entries(objects, BATCH, 0)])
+    await objects.close()
+    assert outcome == again
+    assert (outcome["completed"], outcome["failed"]) == (2, 1)
+    assert [found[number_of(place)].status for place in range(3)] == [200, 400, 200]
+    usages = [json.loads(each.body)["usage"] for each in found.values() if each.status == 200]
+    rows = await on_ledger(lambda ledger: ledger.usage(key_id=key.id))
+    assert [row.requests for row in rows] == [2]
+    assert rows[0].usage.completion_tokens == sum(usage["completion_tokens"] for usage in usages)
+    with pytest.raises(errors.BadRequest, match="no order"):
+        await run.remote.aio({"lines": []})
 
 
 async def test_parameters_are_honoured_on_the_direct_path(cloud: Cloud) -> None:

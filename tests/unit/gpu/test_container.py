@@ -21,7 +21,9 @@ from penstock import keys
 from penstock.errors import Unavailable
 from penstock.ledger import Account, Key, open_ledger
 from penstock.models import ConfigError
+from penstock.objects import open_objects
 from tests.integration.gpu.scripted import ScriptedEngine
+from tests.integration.gpu.shard_stand import chats, order, put_shard
 from tests.integration.gpu.stand import CONFIG, SINCE, TICKET_KEYS, chat
 
 pytestmark = pytest.mark.anyio
@@ -116,6 +118,30 @@ async def test_calls_are_answered_between_its_hooks(model: Model, tmp_path: Path
     with pytest.raises(Unavailable):
         await direct.whole(chat(), api_key=KEY.reveal(), call="in-2")
     assert not model.retired.is_set()
+
+
+async def test_orders_are_carried_out_between_its_hooks(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await enrol(f"sqlite:///{tmp_path / 'ledger.db'}")
+    monkeypatch.setenv("PENSTOCK_OBJECTS_URL", f"file://{tmp_path / 'objects'}")
+    objects = await open_objects(f"file://{tmp_path / 'objects'}")
+    await put_shard(objects, chats(3))
+    await objects.close()
+    one = model.container()
+    worker = await one.work()
+    outcome = await worker.run(order(key_id=KEY.id))
+    await one.close()
+    assert (outcome["completed"], outcome["failed"]) == (3, 0)
+    with pytest.raises(Unavailable):
+        await worker.run(order(key_id=KEY.id))
+
+
+async def test_without_object_storage_there_are_no_orders(model: Model) -> None:
+    one = model.container()
+    with pytest.raises(ConfigError, match="PENSTOCK_OBJECTS_URL"):
+        await one.work()
+    await one.close()
 
 
 async def test_requests_are_answered_between_its_hooks(model: Model, port: int, tmp_path: Path) -> None:
