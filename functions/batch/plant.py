@@ -55,16 +55,43 @@ class Plant:
             opening.push_async_callback(book.close)
             objects = await open_objects(settings.objects_url)
             opening.push_async_callback(objects.close)
-            starter = Starter(book, workers)
-            batches = Batches(
-                book,
-                objects,
-                validating=Validating(book, objects, ledger, models, settings),
-                running=Running(book, objects, workers, settings.shard_attempts, asked_after=asked_after),
-                ending=Ending(book, objects, ledger, Notices.of(settings)),
-                dispatcher=Dispatcher(book, dispatch(starter), models, settings.shards_at_once),
+            return cls.of(
+                settings=settings,
+                models=models,
+                ledger=ledger,
+                book=book,
+                objects=objects,
+                workers=workers,
+                opened=opening.pop_all(),
+                dispatch=dispatch,
+                asked_after=asked_after,
             )
-            return cls(settings, models, ledger, book, objects, batches, starter, opening.pop_all())
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        settings: BatchSettings,
+        models: ModelTable,
+        ledger: Ledger,
+        book: Book,
+        objects: Objects,
+        workers: Workers,
+        opened: AsyncExitStack,
+        dispatch: Callable[[Starter], Dispatch] = Directly,
+        asked_after: int = ASKED_AFTER,
+    ) -> "Plant":
+        """Of what is open; closing it closes `opened`."""
+        starter = Starter(book, workers)
+        batches = Batches(
+            book,
+            objects,
+            validating=Validating(book, objects, ledger, models, settings),
+            running=Running(book, objects, workers, settings.shard_attempts, asked_after=asked_after),
+            ending=Ending(book, objects, ledger, Notices.of(settings)),
+            dispatcher=Dispatcher(book, dispatch(starter), models, settings.shards_at_once),
+        )
+        return cls(settings, models, ledger, book, objects, batches, starter, opened)
 
     async def close(self) -> None:
         """Let go of all of it."""

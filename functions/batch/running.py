@@ -32,6 +32,7 @@ STOPS_WITHIN = 60 * SECOND  # a worker, by itself; then its call is cancelled
 CANCELLED_WITHIN = 30 * SECOND  # and then its shard is closed
 FIRST_PAUSE = 5 * SECOND  # until a shard that failed is sent again; twice that after each time that nothing was done
 MOST_DOUBLINGS = 6
+RETURNED_PAUSE = 30 * SECOND  # until one is sent again whose worker returned without an end
 AT_ONCE = 16  # shards that are looked after
 
 log = structlog.get_logger()
@@ -93,33 +94,41 @@ class Running:
         return None
 
     async def _poll(self, shard: Shard) -> Shard | None:
-        if now_ms() - shard.since < self._asked_after or await self._runs(shard):
+        if now_ms() - shard.since < self._asked_after:
+            return None
+        state = await self._state(shard)
+        if state is CallState.RUNNING:
             return None
         # It may have put its mark after the marks were listed.
         if await self._ends.mark(shard) is not None:
             return await self._marked(shard, stopping=False)
-        return await self._again(shard)
+        return await self._again(shard, returned=state is CallState.ENDED)
 
-    async def _runs(self, shard: Shard) -> bool:
-        """Whether its call runs, as far as is known."""
+    async def _state(self, shard: Shard) -> CallState:
+        """What became of its call, as far as is known."""
         if shard.call is None or now_ms() - shard.since > LONGEST_CALL:
-            return False
+            return CallState.FAILED
         try:
-            return await self._workers.state(shard.model, shard.call) is CallState.RUNNING
+            return await self._workers.state(shard.model, shard.call)
         except WorkersUnavailable as error:
             log.warning("workers_unavailable", batch=shard.batch_id, shard=shard.number, reason=str(error))
-            return True
+            return CallState.RUNNING
 
-    async def _again(self, shard: Shard) -> Shard | None:
-        """Its worker is gone, or gave it up: it waits again, unless there is no hope."""
+    async def _again(self, shard: Shard, *, returned: bool = False) -> Shard | None:
+        """Its worker is gone: it waits again, unless there is no hope.
+
+        A worker that `returned` could not go on just now, because everything is switched off, say, or its container
+        ends: that is no attempt.
+        """
         so_far = await self._ends.so_far(shard)
         done = so_far.completed + so_far.failed
-        stalled = 0 if done > shard.completed + shard.failed else shard.stalled + 1
+        stalled = 0 if done > shard.completed + shard.failed else shard.stalled + (not returned)
         log.warning("shard_unfinished", batch=shard.batch_id, shard=shard.number, done=done, stalled=stalled)
         if done >= shard.lines or stalled >= self._attempts:
             return await self._ends.close(shard)
         counts = {"completed": so_far.completed, "failed": so_far.failed, "usage": so_far.usage}
-        again_at = now_ms() + (FIRST_PAUSE << min(stalled, MOST_DOUBLINGS))
+        pause = RETURNED_PAUSE if returned else FIRST_PAUSE << min(stalled, MOST_DOUBLINGS)
+        again_at = now_ms() + pause
         waiting = {"state": ShardState.WAITING, "since": again_at, "call": None, "stalled": stalled}
         return await move(self._book, shard, **waiting, **counts)
 
@@ -137,7 +146,7 @@ class Running:
             return await self._ends.close(shard)
         if stopped_for > STOPS_WITHIN and shard.call is not None:
             await self._cancel(shard, shard.call)
-        if poll and not await self._runs(shard):
+        if poll and await self._state(shard) is not CallState.RUNNING:
             return await self._ends.close(shard)
         return None
 
