@@ -23,7 +23,7 @@ from penstock.objects import Objects
 from penstock.schemas import batch as wire
 
 DAY = 24 * 60 * MINUTE
-KEPT = 30 * DAY  # outputs, as OpenAI's
+KEPT = 30 * DAY  # outputs, as OpenAI's, where the batch does not say
 GIVE_UP = 3 * DAY  # after which nobody is told any more
 SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 15.0, 3_600.0  # between two tries of telling
 
@@ -124,6 +124,7 @@ def _file(batch: Batch, address: str, kind: str, size: int) -> File | None:
     if not size:
         return None
     made = batch.finalizing_at or batch.created_at
+    life = KEPT if batch.output_life_s is None else batch.output_life_s * SECOND
     return File(
         id=_file_id(batch, address, kind),
         account_id=batch.account_id,
@@ -132,7 +133,7 @@ def _file(batch: Batch, address: str, kind: str, size: int) -> File | None:
         size=size,
         address=address,
         created_at=made,
-        expires_at=made + KEPT,
+        expires_at=made + life,
     )
 
 

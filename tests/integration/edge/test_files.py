@@ -389,7 +389,7 @@ async def test_what_is_asked_for_is_read_strictly(deployment: Deployment, change
 async def test_a_promise_over_the_limit(deploy: Deploy) -> None:
     deployment = await deploy(max_file_bytes=1_000)
     response = await ask(deployment, purpose="batch", filename="in.jsonl", bytes=1_001)
-    assert error_of(response) == (413, "request_too_large", "bytes")
+    assert error_of(response) == (400, "invalid_value", "bytes")
 
 
 async def test_a_pending_file_is_ready_once_its_content_is_there(deployment: Deployment) -> None:

@@ -21,7 +21,7 @@ from functions.edge.policies.recall import once
 from penstock.batches.addresses import file_content
 from penstock.batches.records import File, FileState, Purpose, new_file_id
 from penstock.clock import SECOND, now_ms
-from penstock.errors import BadRequest, BodyTooLarge
+from penstock.errors import BadRequest
 from penstock.schemas.file import (
     LONGEST_LIFE,
     SHORTEST_LIFE,
@@ -78,7 +78,7 @@ async def _promise(exchange: Exchange) -> Response:
     asked = read(FileRequest, json_object(exchange.body))
     limit = exchange.edge.settings.max_file_bytes
     if asked.bytes > limit:
-        raise BodyTooLarge(f"bytes: must be at most {limit}.", param="bytes")
+        raise BadRequest(f"bytes: must be at most {limit}.", param="bytes", code="invalid_value")
     return await once(exchange, partial(_add_pending, exchange, asked))
 
 
@@ -148,7 +148,7 @@ _FORM = {
     "required": [FILE, "purpose"],
     "additionalProperties": False,
     "properties": {
-        FILE: {"type": "string", "format": "binary", "description": "JSON lines, each a request."},
+        FILE: {"type": "string", "format": "binary", "minLength": 1, "description": "JSON lines, each a request."},
         "purpose": {"type": "string", "enum": ["batch"]},
         "expires_after[anchor]": {"type": "string", "enum": ["created_at"]},
         _SECONDS: {"type": "integer", "minimum": SHORTEST_LIFE, "maximum": LONGEST_LIFE},
