@@ -10,6 +10,7 @@ import asyncio
 import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
+from weakref import WeakValueDictionary
 
 import orjson
 import structlog
@@ -45,6 +46,8 @@ class Worker:
         self._attempts: set[Attempt] = set()
         self._orders: set[asyncio.Task[object]] = set()
         self._open = True
+        # One order for a shard at a time: of the same line there is one at a time in a process.
+        self._turns: WeakValueDictionary[tuple[str, int], asyncio.Lock] = WeakValueDictionary()
 
     async def run(self, order: Mapping[str, Any]) -> dict[str, Any]:
         """Carry out an order (`penstock.batches.orders`), and give its outcome.
@@ -56,8 +59,10 @@ class Worker:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 (an order runs in a task)
         self._orders.add(task)
+        turn = self._turns.setdefault((read.batch_id, read.shard), asyncio.Lock())
         try:
-            return (await self._finished(read) or await self._carried_out(read)).written()
+            async with turn:
+                return (await self._finished(read) or await self._carried_out(read)).written()
         except ObjectsUnavailable as error:
             raise Unavailable("Object storage cannot be reached.", code="objects_unavailable") from error
         except Fenced:

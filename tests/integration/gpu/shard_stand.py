@@ -36,7 +36,7 @@ class ShardStand:
     objects: Objects
 
     async def give(self, requests: Sequence[dict[str, Any]], *, shard: int = 0, **changes: Any) -> dict[str, Any]:
-        """An order for a shard of these requests; its lines are every third of their batch's, from the fifth."""
+        """An order for a shard of these requests."""
         await put_shard(self.objects, requests, shard)
         return order(shard=shard, **changes)
 
@@ -69,15 +69,15 @@ def order(**changes: Any) -> dict[str, Any]:
     }
 
 
-def number_of(place: int) -> int:
+def number_of(place: int, shard: int = 0) -> int:
     """The number, in the batch's input, of the line at this place of its shard."""
-    return 5 + 3 * place
+    return 5 + 3 * place + 10_000 * shard
 
 
 async def put_shard(objects: Objects, requests: Iterable[dict[str, Any]], shard: int = 0) -> None:
     """Write the shard's lines, as whoever cuts the batch does."""
     lines = [
-        {"line": number_of(place), "custom_id": f"line-{place}", "url": route_of(request), "body": request}
+        {"line": number_of(place, shard), "custom_id": f"line-{place}", "url": route_of(request), "body": request}
         for place, request in enumerate(requests)
     ]
     await objects.put(shard_input(BATCH, shard), b"\n".join(map(orjson.dumps, lines)))
@@ -130,7 +130,7 @@ async def shard_stand(
     process = Process(parts, engine, ledger or await open_ledger(url))
     assert await process.start()
     shelf = await open_objects(f"file://{folder / 'objects'}")
-    worker = Worker(app_of(process), process, objects or shelf)
+    worker = Worker(app_of(process), process, objects or await open_objects(f"file://{folder / 'objects'}"))
     try:
         yield ShardStand(worker, process, books, shelf)
     finally:
