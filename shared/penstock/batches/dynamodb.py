@@ -32,6 +32,7 @@ from penstock.ledger.dynamodb.keys import (
     shard_key,
     shards_of,
 )
+from penstock.ledger.dynamodb.patience import bounded
 from penstock.ledger.dynamodb.schema import EXPIRES
 from penstock.ledger.dynamodb.table import ConditionFailed, Deletion, Table
 from penstock.ledger.dynamodb.values import Item
@@ -56,6 +57,7 @@ class DynamoBook(Book):
 
     # -- files ------------------------------------------------------------------------------------
 
+    @bounded
     async def add_file(self, file: File) -> bool:
         item: Item = {
             **file_key(file.account_id, file.id),
@@ -65,10 +67,12 @@ class DynamoBook(Book):
         }
         return await _stored(self._table.put(item), file)
 
+    @bounded
     async def file(self, account_id: str, file_id: str) -> File | None:
         item = await self._table.get(file_key(account_id, file_id))
         return None if item is None else file_of(item["record"])
 
+    @bounded
     async def files(
         self,
         account_id: str,
@@ -84,6 +88,7 @@ class DynamoBook(Book):
         )
         return [file_of(item["record"]) for item in items]
 
+    @bounded
     async def change_file(self, file: File) -> bool:
         changed = _next(file)
         update = _change(Update(file_key(file.account_id, file.id)), changed).set(purpose=str(file.purpose))
@@ -91,11 +96,13 @@ class DynamoBook(Book):
         update.set(**ends) if ends else update.remove((EXPIRES,))
         return await _stored(self._table.update(update), changed)
 
+    @bounded
     async def remove_file(self, account_id: str, file_id: str) -> bool:
         return await self._remove(file_key(account_id, file_id))
 
     # -- batches ----------------------------------------------------------------------------------
 
+    @bounded
     async def add_batch(self, batch: Batch) -> bool:
         ends = _ends(_end_of_batch(batch))
         item = {**batch_key(batch.id), **_attributes(batch), **ends}
@@ -103,15 +110,18 @@ class DynamoBook(Book):
         opened = () if batch.closed else (open_batch(batch.id),)
         return await _stored(self._table.transact(item, listed, *opened), batch)
 
+    @bounded
     async def batch(self, batch_id: str) -> Batch | None:
         item = await self._table.get(batch_key(batch_id))
         return None if item is None else batch_of(item["record"])
 
+    @bounded
     async def batches(self, account_id: str, *, after: str | None = None, limit: int = 100) -> Sequence[Batch]:
         listed = await self._table.page(batches_of(account_id), after=after, limit=limit, newest_first=True)
         items = await self._table.get_all([batch_key(entry[SORT]) for entry in listed])
         return sorted((batch_of(item["record"]) for item in items), key=lambda batch: batch.id, reverse=True)
 
+    @bounded
     async def change_batch(self, batch: Batch) -> bool:
         changed = _next(batch)
         update = _change(Update(batch_key(batch.id)), changed)
@@ -122,6 +132,7 @@ class DynamoBook(Book):
         closing = self._table.transact(update.set(**ends), listed, Deletion(open_batch(batch.id)))
         return await _stored(closing, changed)
 
+    @bounded
     async def open_batches(self, *, limit: int = 1_000) -> Sequence[str]:
         return [entry[SORT] for entry in await self._table.page(OPEN_BATCHES, limit=limit)]
 
@@ -133,10 +144,12 @@ class DynamoBook(Book):
     async def shards(self, batch_id: str) -> Sequence[Shard]:
         return [shard_of(item["record"]) for item in await self._table.query(shards_of(batch_id))]
 
+    @bounded
     async def shard(self, batch_id: str, number: int) -> Shard | None:
         item = await self._table.get(shard_key(batch_id, number))
         return None if item is None else shard_of(item["record"])
 
+    @bounded
     async def change_shard(self, shard: Shard) -> bool:
         changed = _next(shard)
         update = _change(Update(shard_key(shard.batch_id, shard.number)), changed)

@@ -1,13 +1,11 @@
 """`DynamoLedger`: the protocol's methods on one table. `penstock.ledger.protocol` says what each promises."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from functools import wraps
-from typing import Any, ParamSpec, Self, TypeVar
+from collections.abc import Sequence
+from typing import Self
 
 from penstock.ledger.dynamodb import audit, callers, claim, close, idempotency, schema, usage
 from penstock.ledger.dynamodb import switch as switches
-from penstock.ledger.dynamodb.patience import PATIENCE
+from penstock.ledger.dynamodb.patience import bounded
 from penstock.ledger.dynamodb.reserve import Reservations, standings
 from penstock.ledger.dynamodb.settle import Settlement, settle
 from penstock.ledger.dynamodb.table import Table
@@ -21,7 +19,6 @@ from penstock.ledger.records import (
     Idempotency,
     Key,
     Lease,
-    LedgerUnavailable,
     Limits,
     Refused,
     Reserved,
@@ -33,23 +30,6 @@ from penstock.ledger.records import (
     UsageRecord,
     UsageRow,
 )
-
-P = ParamSpec("P")
-T = TypeVar("T")
-
-
-def _bounded(method: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
-    """The method, over after PATIENCE, however many requests to the table it makes. For those that callers wait for."""
-
-    @wraps(method)
-    async def within(*args: P.args, **kwargs: P.kwargs) -> T:
-        try:
-            async with asyncio.timeout(PATIENCE):
-                return await method(*args, **kwargs)
-        except TimeoutError as error:
-            raise LedgerUnavailable(f"the table did not answer for {PATIENCE:g} seconds") from error
-
-    return within
 
 
 class DynamoLedger(Ledger):
@@ -96,7 +76,7 @@ class DynamoLedger(Ledger):
     async def keys(self, account_id: str | None = None) -> Sequence[Key]:
         return await callers.keys(self._table, account_id)
 
-    @_bounded
+    @bounded
     async def caller(self, key_id: str) -> Caller | None:
         return await callers.caller(self._table, key_id)
 
@@ -111,37 +91,37 @@ class DynamoLedger(Ledger):
     async def revoke_key(self, key_id: str, now: int) -> Key:
         return await callers.revoke_key(self._table, key_id, now)
 
-    @_bounded
+    @bounded
     async def switch(self) -> Switch:
         return await switches.get(self._table)
 
     async def set_switch(self, switch: Switch) -> None:
         await switches.put(self._table, switch)
 
-    @_bounded
+    @bounded
     async def reserve(self, caller: Caller, lease: Lease) -> Reserved | Refused:
         return await self._reservations.reserve(caller, lease)
 
-    @_bounded
+    @bounded
     async def claim(self, lease: Lease, attempt: str, bound: Bound, now: int, deadline: int) -> Claim:
         return await claim.claim(self._table, lease, attempt, bound, now=now, deadline=deadline)
 
-    @_bounded
+    @bounded
     async def checkpoint(self, lease: Lease, attempt: str, usage: Usage, deadline: int) -> bool:
         return await claim.checkpoint(self._table, lease, attempt, usage, deadline)
 
-    @_bounded
+    @bounded
     async def settle(self, lease: Lease, usage: Usage, outcome: str, now: int) -> Settled:
         return await settle(self._table, Settlement(lease, usage, outcome, now))
 
-    @_bounded
+    @bounded
     async def release(self, lease: Lease, now: int) -> bool:
         return await close.give_back(self._table, lease, now)
 
     async def expire(self, now: int) -> Sequence[str]:
         return await close.expire(self._table, now)
 
-    @_bounded
+    @bounded
     async def standings(self, caller: Caller, now: int) -> Standings:
         return await standings(self._table, caller.key.id, now)
 
@@ -159,7 +139,7 @@ class DynamoLedger(Ledger):
     async def audit(self, now: int) -> Audit:
         return await audit.audit(self._table, now)
 
-    @_bounded
+    @bounded
     async def begin(
         self, account_id: str, idempotency_key: str, body_hash: str, attempt: str, *, now: int, expires_at: int
     ) -> StoredAnswer | Idempotency:
@@ -167,7 +147,7 @@ class DynamoLedger(Ledger):
             self._table, account_id, idempotency_key, body_hash, attempt, now=now, expires_at=expires_at
         )
 
-    @_bounded
+    @bounded
     async def remember(
         self, account_id: str, idempotency_key: str, attempt: str, answer: StoredAnswer | None, expires_at: int
     ) -> bool:
@@ -175,7 +155,7 @@ class DynamoLedger(Ledger):
             self._table, account_id, idempotency_key, attempt, answer, expires_at=expires_at
         )
 
-    @_bounded
+    @bounded
     async def abandon(self, account_id: str, idempotency_key: str, attempt: str) -> None:
         await idempotency.abandon(self._table, account_id, idempotency_key, attempt)
 

@@ -10,6 +10,9 @@ Every write is safe to repeat: it is conditional on not having happened, or carr
 
 import asyncio
 import random
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 from botocore.exceptions import (
     ClientError,
@@ -18,6 +21,11 @@ from botocore.exceptions import (
     ReadTimeoutError,
 )
 from botocore.exceptions import ConnectionError as NoConnection
+
+from penstock.ledger.records import LedgerUnavailable
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 PATIENCE = 10.0  # seconds, all tries of one call of the ledger together
 FIRST_SPAN, LAST_SPAN = 0.025, 1.0  # seconds
@@ -45,6 +53,20 @@ def transient(error: Exception) -> bool:
             return REFUSED not in reasons and bool(reasons & _TRANSIENT_REASONS)
         return code in _TRANSIENT or error.response["ResponseMetadata"].get("HTTPStatusCode", 0) >= 500
     return isinstance(error, (NoConnection, ConnectionClosedError, ReadTimeoutError, HTTPClientError, OSError))
+
+
+def bounded(method: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+    """The method, over after PATIENCE, however many requests to the table it makes. For those that callers wait for."""
+
+    @wraps(method)
+    async def within(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                return await method(*args, **kwargs)
+        except TimeoutError as error:
+            raise LedgerUnavailable(f"the table did not answer for {PATIENCE:g} seconds") from error
+
+    return within
 
 
 class Patience:
