@@ -30,6 +30,7 @@ MOST_BYTES = 4 << 30
 _SLACK = 8 << 10  # bytes of a line beside its body: the other fields, with every character of them escaped
 _MOST_MESSAGE = 512  # characters
 _PUTS_AT_ONCE = 8
+_CHUNK = 1 << 20  # bytes; larger ones leave holes in the memory, of which less is then used again
 _LINES_A_TURN = 64  # after which the event loop has its own
 
 
@@ -91,7 +92,7 @@ class _Reading:
         """Read it to its end. Raises _Enough where that is of no use."""
         lines, size = Lines(self._max_body_bytes + _SLACK), 0
         try:
-            async with aclosing(self._objects.chunks(address)) as chunks:
+            async with aclosing(self._objects.chunks(address, size=_CHUNK)) as chunks:
                 async for chunk in chunks:
                     size += len(chunk)
                     if size > MOST_BYTES:
