@@ -181,9 +181,12 @@ def _print(batch: "Batch", as_json: bool, otherwise: Callable[[], None]) -> None
 def _show(batch: "Batch") -> None:
     counts, usage = batch.request_counts, batch.usage
     typer.echo(f"{batch.id}: {batch.status}")
-    typer.echo(f"lines    {counts.total:,}: {counts.completed:,} answered, {counts.failed:,} errors")
-    cached = usage.input_tokens_details.cached_tokens
-    typer.echo(f"tokens   {usage.input_tokens:,} in ({cached:,} cached), {usage.output_tokens:,} out")
+    if counts.total:
+        left = counts.total - counts.completed - counts.failed
+        rest = f", {left:,} {'not run' if batch.final else 'to do'}" if left else ""
+        typer.echo(f"lines    {counts.total:,}: {counts.completed:,} answered, {counts.failed:,} errors{rest}")
+        cached = usage.input_tokens_details.cached_tokens
+        typer.echo(f"tokens   {usage.input_tokens:,} in ({cached:,} cached), {usage.output_tokens:,} out")
     typer.echo(f"made     {iso_time(batch.created_at * SECOND)}, to end by {iso_time(batch.expires_at * SECOND)}")
     for label, file_id in (("output", batch.output_file_id), ("errors", batch.error_file_id)):
         if file_id is not None:

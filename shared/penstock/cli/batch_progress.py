@@ -114,6 +114,7 @@ class _Bar:
             TimeRemainingColumn(),
             console=Console(stderr=True),
             expand=True,
+            transient=True,  # what it came to is said after it
         )
         self._task = self._bar.add_task("starting", total=None, counts="", rate="", errors="")
         self._rate = Rate()

@@ -67,13 +67,12 @@ class Endpoint:
 
         A whole answer that may be asked for again gets an `Idempotency-Key`, so that it is paid for once. A stream
         gets none: with one, closing it would not end the generation. Nor does direct delivery, which the edge
-        does not grant to an answer that it has to keep; nor an upload, which the edge does not compare with another.
+        does not grant to an answer that it has to keep.
         """
         delivery = call.delivery or self.delivery
         timeout = self.timeout if call.timeout is None else call.timeout
         key = call.idempotency_key
-        whole = call.method == "POST" and isinstance(call.body, bytes) and not stream
-        if key is None and whole and delivery == "relay" and self.max_retries:
+        if key is None and call.method == "POST" and not stream and delivery == "relay" and self.max_retries:
             key = f"auto-{secrets.token_hex(16)}"
         return replace(call, delivery=delivery, timeout=timeout, idempotency_key=key)
 

@@ -153,6 +153,7 @@ class BatchParameters(TypedDict, total=False):
     endpoint: Required[Literal["/v1/chat/completions", "/v1/completions", "/v1/embeddings"]]
     completion_window: Required[str]
     metadata: Mapping[str, str] | None
+    output_expires_after: ExpiresAfter | None
 
 
 class BatchesParameters(TypedDict, total=False):

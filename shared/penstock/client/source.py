@@ -26,8 +26,8 @@ class Source:
         )
         self.name = name or _name_of(self._file)
         with self._opened() as opened:
-            if not isinstance(opened.read(0), bytes):
-                raise TypeError(f"{self.name} must be opened in binary mode")
+            if not hasattr(opened, "read") or not isinstance(opened.read(0), bytes):
+                raise TypeError("a file is a path, bytes, or a file that was opened in binary mode")
             self.size = opened.seek(0, os.SEEK_END)
 
     def __iter__(self) -> Iterator[bytes]:

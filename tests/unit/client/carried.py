@@ -3,10 +3,13 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from operator import attrgetter
+from pathlib import Path
 from typing import Any
 
 import httpx2
 
+from penstock.client import AsyncPenstock, Penstock
 from penstock.client.async_http_caller import AsyncHttpCaller
 from penstock.client.call import Answer, Call, Reply
 from penstock.client.http import Endpoint
@@ -42,6 +45,36 @@ class Carried:
             return asyncio.run(self._stream(AsyncHttpCaller(endpoint, self._transport(handler)), call))
         streamed = HttpCaller(endpoint, self._transport(handler)).stream(call)
         return list(streamed.chunks), streamed.reply
+
+    def use(self, handler: Handler, method: str, *positional: Any, **arguments: Any) -> Any:
+        """What a client's method such as `files.create` returns."""
+        if self.asynchronous:
+            return asyncio.run(self._use(handler, method, *positional, **arguments))
+        caller = HttpCaller(Endpoint(URL, KEY), self._transport(handler))
+        return attrgetter(method)(Penstock(caller=caller))(*positional, **arguments)
+
+    async def _use(self, handler: Handler, method: str, *positional: Any, **arguments: Any) -> Any:
+        caller = AsyncHttpCaller(Endpoint(URL, KEY), self._transport(handler))
+        return await attrgetter(method)(AsyncPenstock(caller=caller))(*positional, **arguments)
+
+    def content(self, handler: Handler, file_id: str, path: Path | None = None) -> bytes:
+        """A file's content; by way of the path, where there is one."""
+        if self.asynchronous:
+            return asyncio.run(self._content(handler, file_id, path))
+        with self.use(handler, "files.content", file_id) as content:
+            if path is None:
+                read: bytes = content.read()
+                return read
+            content.stream_to(path)
+        return path.read_bytes()
+
+    async def _content(self, handler: Handler, file_id: str, path: Path | None) -> bytes:
+        async with await self._use(handler, "files.content", file_id) as content:
+            if path is None:
+                read: bytes = await content.read()
+                return read
+            await content.stream_to(path)
+        return await asyncio.to_thread(path.read_bytes)
 
     async def _stream(self, caller: AsyncHttpCaller, call: Call) -> tuple[list[dict[str, Any]], Reply]:
         streamed = await caller.stream(call)

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from penstock.client import async_http_caller, http_caller
+from penstock.client import async_batches, async_http_caller, batches, http_caller
 from tests.unit.client.carried import Carried
 
 
@@ -16,6 +16,7 @@ def carried(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     async def pause(seconds: float) -> None:
         way.pauses.append(seconds)
 
-    monkeypatch.setattr(http_caller, "time", SimpleNamespace(sleep=way.pauses.append))
-    monkeypatch.setattr(async_http_caller, "asyncio", SimpleNamespace(sleep=pause))
+    for blocking, asynchronous in ((http_caller, async_http_caller), (batches, async_batches)):
+        monkeypatch.setattr(blocking, "time", SimpleNamespace(sleep=way.pauses.append))
+        monkeypatch.setattr(asynchronous, "asyncio", SimpleNamespace(sleep=pause))
     return way

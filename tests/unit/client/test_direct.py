@@ -414,3 +414,25 @@ def test_a_refusal_reaches_the_thread_that_asked(scripted: ScriptedModal) -> Non
         blocking.whole(CHAT)
     assert time.monotonic() - began < PATIENCE_S
     blocking.close()
+
+
+async def test_files_and_batches_are_not_on_this_way(scripted: ScriptedModal) -> None:
+    async with AsyncPenstock.direct("penstock", "demo") as client:
+        for call in (
+            client.files.list(),
+            client.files.create(file=b"x"),
+            client.files.create(file=b"x" * 5_000_000),
+            client.files.content("file-1"),
+            client.batches.retrieve("batch_1"),
+        ):
+            with pytest.raises(NotAvailable, match="not available on the direct path"):
+                await call
+    assert scripted.requests == []
+
+
+def test_nor_with_the_blocking_client(scripted: ScriptedModal) -> None:
+    with Penstock.direct("penstock", "demo") as client:
+        for call in (client.files.list, lambda: client.files.content("file-1")):
+            with pytest.raises(NotAvailable, match="not available on the direct path"):
+                call()
+    assert scripted.requests == []

@@ -5,7 +5,9 @@ import pickle
 import pytest
 
 from penstock import client, errors
-from penstock.client.errors import ConnectionFailed, StatusError, TimedOut, status_error, stream_error
+from penstock.client import Batch
+from penstock.client.errors import ConnectionFailed, StatusError, StillRunning, TimedOut, status_error, stream_error
+from tests.unit.client.wire import a_batch
 
 CLASSES = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.ApiError)]
 ELSEWHERE = {
@@ -59,6 +61,7 @@ def test_a_message_is_not_endless() -> None:
         status_error(429, {"error": {"message": "m", "limit": {"remaining": 1}}}, {"X-Request-Id": "r"}),
         ConnectionFailed("x", sent=False),
         TimedOut("y"),
+        StillRunning(Batch.model_validate(a_batch()), 60.0),
     ],
 )
 def test_errors_travel_between_processes(error: Exception) -> None:

@@ -9,21 +9,37 @@ from pydantic import BaseModel
 from penstock.client.call import Call
 from penstock.client.calls import chat_call, completion_call, embedding_call, model_call, usage_call
 from penstock.client.parameters import (
+    BatchesParameters,
+    BatchParameters,
     CallOptions,
     ChatArguments,
     ChatParameters,
     CompletionParameters,
     EmbeddingParameters,
+    ExpiresAfter,
+    FilesParameters,
     MessageParameter,
     StreamOptions,
     UsageParameters,
 )
 from penstock.schemas import ChatRequest, CompletionRequest, EmbeddingRequest, Message, read_chat_request
 from penstock.schemas import StreamOptions as ReadStreamOptions
+from penstock.schemas.batch import BatchesQuery, BatchRequest
 from penstock.schemas.completion import ResponseMessage
+from penstock.schemas.file import ExpiresAfter as ReadExpiresAfter
+from penstock.schemas.file import FilesQuery
 from penstock.schemas.report import UsageQuery
 
 HELLO: Any = [{"role": "user", "content": "Hello!"}]
+
+
+def sent(call: Call) -> bytes:
+    assert isinstance(call.body, bytes)
+    return call.body
+
+
+def body_of(call: Call) -> Any:
+    return orjson.loads(sent(call))
 
 
 def names(model: type[BaseModel]) -> set[str]:
@@ -43,6 +59,10 @@ def required(model: type[BaseModel]) -> set[str]:
         (UsageParameters, UsageQuery, {"format"}),
         (MessageParameter, Message, set()),
         (StreamOptions, ReadStreamOptions, set()),
+        (FilesParameters, FilesQuery, set()),
+        (ExpiresAfter, ReadExpiresAfter, set()),
+        (BatchParameters, BatchRequest, set()),
+        (BatchesParameters, BatchesQuery, set()),
     ],
 )
 def test_they_are_those_of_the_api(parameters: Any, schema: type[BaseModel], apart: set[str]) -> None:
@@ -88,7 +108,7 @@ def test_the_options_of_a_call_are_not_sent() -> None:
         model="demo", messages=HELLO, timeout=3, idempotency_key="mine", delivery="direct", temperature=None
     )
     call = chat_call(arguments, stream=True)
-    assert orjson.loads(call.body) == {"model": "demo", "messages": HELLO, "temperature": None, "stream": True}
+    assert body_of(call) == {"model": "demo", "messages": HELLO, "temperature": None, "stream": True}
     assert (call.timeout, call.idempotency_key, call.delivery) == (3, "mine", "direct")
 
 
@@ -97,15 +117,15 @@ def test_what_python_has_and_json_has_not() -> None:
     call = chat_call(
         {"model": "demo", "messages": (*HELLO, answered), "logit_bias": {17: -5}, "stop": ("a", "b")}, stream=False
     )
-    read = read_chat_request(call.body)
+    read = read_chat_request(sent(call))
     assert [message.content for message in read.messages] == ["Hello!", "Good day."]
     assert (read.logit_bias, read.stop) == ({17: -5}, ("a", "b"))
 
 
 def test_embeddings_are_asked_for_in_base64_where_nothing_else_is_said() -> None:
-    assert orjson.loads(embedding_call({"model": "m", "input": "x"}).body)["encoding_format"] == "base64"
+    assert body_of(embedding_call({"model": "m", "input": "x"}))["encoding_format"] == "base64"
     floats = embedding_call({"model": "m", "input": "x", "encoding_format": "float"})
-    assert orjson.loads(floats.body)["encoding_format"] == "float"
+    assert body_of(floats)["encoding_format"] == "float"
 
 
 def test_the_paths_and_the_query() -> None:
