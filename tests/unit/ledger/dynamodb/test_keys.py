@@ -3,6 +3,7 @@
 import string
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -23,6 +24,9 @@ key_ids = st.text("aA0-", min_size=1, max_size=3)
 models = st.from_regex(r"[a0][a0._:/-]{0,2}", fullmatch=True)
 requests = st.text("aA0_", min_size=1, max_size=4)
 times = st.sampled_from((NOW, NOW + 24 * 3_600_000))
+files = st.text("aA0-", min_size=1, max_size=3).map("file-{}".format)
+batches = st.text("aA0", min_size=1, max_size=3).map("batch_{}".format)
+numbers = st.integers(0, 999_999)
 texts = st.text(string.printable, max_size=3)  # the caller's own
 
 
@@ -33,7 +37,7 @@ def lease(request_id: str, account_id: str, key_id: str, model: str, at: int) ->
 Named = tuple[tuple[object, ...], ItemKey]
 
 
-def named(kind: str, of: Callable[..., ItemKey], *parts: st.SearchStrategy[str]) -> st.SearchStrategy[Named]:
+def named(kind: str, of: Callable[..., ItemKey], *parts: st.SearchStrategy[Any]) -> st.SearchStrategy[Named]:
     """What a thing is, and where it is."""
     return st.tuples(*parts).map(lambda names: ((kind, *names), of(*names)))
 
@@ -52,6 +56,11 @@ things: st.SearchStrategy[Named] = st.one_of(
     named("request", keys.request_key, requests),
     named("answer", keys.answer_key, accounts, texts),
     sums,
+    named("file", keys.file_key, accounts, files),
+    named("batch", keys.batch_key, batches),
+    named("listed batch", keys.listed_batch, accounts, batches),
+    named("open batch", keys.open_batch, batches),
+    named("shard", keys.shard_key, batches, numbers),
     st.just((("switch",), keys.SWITCH)),
     st.just((("schema",), keys.SCHEMA)),
 )
@@ -89,6 +98,11 @@ def test_a_sum_lies_among_those_of_its_day_and_tells_its_parts(one: Lease) -> No
     day, key_id, model, shard = key["sk"].split("#")
     assert (day, key_id, model) == (one.day, one.key_id, one.model)
     assert 0 <= int(shard) < keys.SHARDS
+
+
+@given(batches, numbers, numbers)
+def test_shards_are_in_the_order_of_their_numbers(batch: str, one: int, other: int) -> None:
+    assert (keys.shard_key(batch, one)["sk"] < keys.shard_key(batch, other)["sk"]) == (one < other)
 
 
 def test_requests_are_spread_over_all_shards_of_a_sum() -> None:
