@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 
 from penstock.client.source import Source
 
-# As browsers write them, by the HTML standard (section 4.10.21.8, "Multipart form data").
-_ESCAPED = {ord('"'): "%22", ord("\r"): "%0D", ord("\n"): "%0A"}
+# In a quoted string (RFC 2183, RFC 822) what would end it is told apart so; what would end the line has no place there.
+_ESCAPED = {ord('"'): '\\"', ord("\\"): "\\\\", ord("\r"): "%0D", ord("\n"): "%0A"}
 
 
 class Multipart:

@@ -2,9 +2,10 @@
 
 import asyncio
 from operator import attrgetter
+from pathlib import Path
 from typing import Any
 
-from penstock.client import AsyncPenstock, AsyncStream, Penstock, Stream
+from penstock.client import AsyncFileContent, AsyncPenstock, AsyncStream, FileContent, Penstock, Stream
 
 
 class Either:
@@ -30,6 +31,17 @@ class Either:
     async def first(self, stream: Stream[Any] | AsyncStream[Any]) -> Any:
         """The next chunk of a stream."""
         return await (asyncio.to_thread(next, stream) if isinstance(stream, Stream) else anext(stream))
+
+    async def read(self, content: FileContent | AsyncFileContent) -> bytes:
+        """All of a file's content."""
+        return await (asyncio.to_thread(content.read) if isinstance(content, FileContent) else content.read())
+
+    async def write(self, content: FileContent | AsyncFileContent, path: Path) -> None:
+        """All of a file's content, into another file."""
+        writing = (
+            asyncio.to_thread(content.stream_to, path) if isinstance(content, FileContent) else content.stream_to(path)
+        )
+        await writing
 
     async def leave(self, stream: Stream[Any] | AsyncStream[Any]) -> None:
         """Close a stream."""

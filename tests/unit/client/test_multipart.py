@@ -23,7 +23,7 @@ def test_its_fields_and_its_file() -> None:
 
 def test_a_name_cannot_leave_its_quotes() -> None:
     body = b"".join(Multipart({}, Source(('a"; name="b\r\n\r\n', b""))))
-    assert b'name="file"; filename="a%22; name=%22b%0D%0A%0D%0A"\r\n' in body
+    assert b'name="file"; filename="a\\"; name=\\"b%0D%0A%0D%0A"\r\n' in body
     assert b'filename="\xc3\xa9.jsonl"' in b"".join(Multipart({}, Source(("é.jsonl", b""))))
 
 
