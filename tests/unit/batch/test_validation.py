@@ -1,6 +1,7 @@
 """Validating a whole input: shards of every good file, errors by line of every other, in bounded memory."""
 
 import asyncio
+import tracemalloc
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from pathlib import Path
@@ -183,3 +184,19 @@ async def test_the_event_loop_has_its_turn(objects: Objects, tmp_path: Path) -> 
     await validate(BATCH, CALLER, MODELS, objects, settings(tmp_path), now=NOW)
     counting.cancel()
     assert turns > 2_000 // 64
+
+
+async def test_a_file_is_never_in_memory_as_a_whole(
+    objects: Objects, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sharding, "WINDOW_LINES", 100)
+    monkeypatch.setattr(validation, "_CHUNK", 64 << 10)
+    content = b"\n".join(line(f"id-{number}", body=chat("x" * 2_000)) for number in range(4_000))
+    await validated(objects, content[:100_000].rpartition(b"\n")[0], tmp_path)  # what is made once is there by now
+    await objects.put(BATCH.input_address, content)
+    tracemalloc.start()
+    found = await validate(BATCH, CALLER, MODELS, objects, settings(tmp_path), now=NOW)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found.lines == 4_000
+    assert peak < len(content) / 2
