@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +10,16 @@ import orjson
 import pytest
 
 from functions.gpu.engine import EngineError, Event, Sampling
-from functions.gpu.shards import admission, answers, attempt
+from functions.gpu.shards import admission, answers, attempt, shard_log
 from penstock.admission import request_id_of
 from penstock.batches.addresses import shard_done, work
 from penstock.batches.log import Attempt, Begun, Closed, Ended, close, unended
 from penstock.batches.orders import Outcome
 from penstock.clock import now_ms
 from penstock.errors import ApiError, Conflict, NotFound, Unavailable
-from penstock.ledger import Limits, Switch
+from penstock.ledger import Limits, Switch, open_ledger
+from penstock.objects import open_objects
+from tests.integration.gpu.flaky import flaky_ledger, flaky_objects
 from tests.integration.gpu.scripted import ScriptedEngine
 from tests.integration.gpu.shard_stand import (
     BATCH,
@@ -455,3 +458,32 @@ async def test_slices_follow_one_another_without_a_pause(tmp_path: Path) -> None
         assert not [entry for entry in await stand.log() if isinstance(entry, Ended)]
         gate.set()
         assert (await running).completed == 200
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_stores_that_fail_lose_no_line_and_bill_none_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """One call in ten fails, half of these after it took effect; whatever ends an attempt, another goes on."""
+    monkeypatch.setattr(shard_log, "PAUSES_S", (0.0, 0.0))
+    monkeypatch.setattr(admission, "LEDGER_AWAY_S", 0.01)
+    ended: list[Outcome] = []
+    for attempt_seed in range(100 * seed, 100 * seed + 50):
+        ledger = flaky_ledger(await open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}"), 0.1, attempt_seed)
+        objects = flaky_objects(await open_objects(f"file://{tmp_path / 'objects'}"), 0.1, attempt_seed)
+        async with shard_stand(tmp_path, ScriptedEngine("a", "b"), ledger=ledger, objects=objects) as stand:
+            given = await stand.give(chats(400))
+            with suppress(Unavailable):
+                ended.append(await run(stand, given))
+                break
+    async with shard_stand(tmp_path, ScriptedEngine("a")) as stand:
+        assert [await run(stand, order())] == ended  # the mark, which nobody changes any more
+        await _settle_all(stand)  # as who joins the results does
+        await stand.agreed()
+        assert statuses(await stand.results()) == {200: 400}
+
+
+async def _settle_all(stand: ShardStand) -> None:
+    for entry in await stand.log():
+        if isinstance(entry, Ended) and entry.lease is not None:
+            await stand.ledger.settle(entry.lease, entry.usage, "completed", now_ms())
