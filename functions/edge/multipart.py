@@ -5,10 +5,13 @@ What the fields mean is for the caller to read.
 """
 
 import hashlib
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
 from functions.edge.body import too_large
@@ -22,6 +25,9 @@ FILE = "file"  # the name of the part that is the file
 OVERHEAD = 64 << 10  # bytes of a form beside the file's
 MAX_FIELDS = 16
 MAX_FIELD = 4 << 10  # bytes
+
+# What is wrong with a form is told its sender, and not the log.
+logging.getLogger("python_multipart").setLevel(logging.ERROR)
 
 Sink = Callable[[bytes], Awaitable[None]]
 
@@ -43,14 +49,10 @@ def is_form(request: Request) -> bool:
 
 async def read_form(request: Request, sink: Sink, limit: int) -> Form:
     """Read the form; the file's content goes to `sink`. Raises BadRequest, or BodyTooLarge for a file over `limit`."""
-    # Only what is uploaded to needs it.
-    from python_multipart.exceptions import FormParserError  # noqa: PLC0415
-    from python_multipart.multipart import MultipartParser, parse_options_header  # noqa: PLC0415
-
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and (len(declared) > 18 or int(declared) > limit + OVERHEAD):
         raise too_large(limit)
-    reading = _Reading(limit, parse_options_header)
+    reading = _Reading(limit)
     _, options = parse_options_header(request.headers["content-type"])
     try:
         parser = MultipartParser(options.get(b"boundary", b""), reading.callbacks())
@@ -65,9 +67,8 @@ async def read_form(request: Request, sink: Sink, limit: int) -> Form:
 class _Reading:
     """A form on its way in: what the parser calls, part by part."""
 
-    def __init__(self, limit: int, options: Callable[[bytes], tuple[bytes, dict[bytes, bytes]]]) -> None:
+    def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._options = options
         self._fields: dict[str, str] = {}
         self._filename: str | None = None
         self._size = 0
@@ -121,7 +122,7 @@ class _Reading:
         self._header = b""
 
     def _headers_end(self) -> None:
-        _, options = self._options(self._disposition)
+        _, options = parse_options_header(self._disposition)
         self._name = _text(options.get(b"name", b""), "The form")[:64]
         filename = options.get(b"filename")
         if (filename is None) == (self._name == FILE):

@@ -3,6 +3,7 @@
 Sources: OpenAI's API reference for files, as its Python client 3.54 types it. `FileRequest` and `upload` are ours.
 """
 
+import re
 from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, StringConstraints
@@ -18,8 +19,13 @@ SHORTEST_LIFE = 60 * 60  # seconds
 LONGEST_LIFE = 30 * 24 * 60 * 60  # seconds; also that of a file of which nothing is said
 
 FileId = Annotated[str, StringConstraints(pattern=r"^file-[0-9A-Za-z]{1,64}$")]
-# A name, and no path: it is told again where the content is saved.
-FileName = Annotated[str, StringConstraints(pattern=r"^[^/\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]{1,255}$")]
+_NAME = r"^[^/\\\x00-\x1f\x7f-\x9f\u2028\u2029]{1,255}$"  # and no path: it is told again where the content is saved
+FileName = Annotated[str, StringConstraints(pattern=_NAME)]
+
+
+def is_file_name(text: str) -> bool:
+    """Whether a file may have this name."""
+    return re.fullmatch(_NAME, text) is not None
 
 
 class ExpiresAfter(Strict):

@@ -15,7 +15,7 @@ import time
 from types import SimpleNamespace
 from typing import Any
 
-HEAVY = ("torch", "transformers", "modal", "sqlalchemy", "uvicorn", "typer", "openai", "boto3")
+HEAVY = ("torch", "transformers", "modal", "sqlalchemy", "uvicorn", "typer", "openai", "boto3", "fsspec", "s3fs")
 
 
 def main() -> None:
