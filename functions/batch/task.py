@@ -78,7 +78,7 @@ class TaskReader:
             beginning=_beginning(call),
             tokens=tokens,
             expected=_expected(model, price, demands, tokens),
-            written=_written(ShardLine(line=number, custom_id=custom_id, url=intake.path, body=body)),
+            written=_dumped(ShardLine(line=number, custom_id=custom_id, url=intake.path, body=body)) + b"\n",
         )
 
     def _custom_id(self, data: Mapping[str, Any]) -> str:
@@ -194,10 +194,6 @@ def _expected(model: ServedModel, price: Price, demands: tuple[Demand, ...], tok
 
 def _dumped(value: object) -> bytes:
     try:
-        return orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE)
+        return orjson.dumps(value)
     except TypeError:  # it writes no nesting as deep as it reads
         raise BadRequest("body: is nested too deep.", param="body", code="invalid_value") from None
-
-
-def _written(line: ShardLine) -> bytes:
-    return _dumped(line)

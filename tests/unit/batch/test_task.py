@@ -116,6 +116,12 @@ def test_a_model_without_a_price_is_not_served() -> None:
     assert "no price" in error.message
 
 
+def test_the_limit_of_the_body_is_that_over_http() -> None:
+    filling = 1_000 - len(orjson.dumps(chat("")))
+    assert read(line(body=chat("x" * filling))).number == 7
+    assert refused(line(body=chat("x" * (filling + 1)))).code == "request_too_large"
+
+
 def test_spaces_do_not_count_towards_the_limit_of_the_body() -> None:
     spaced = line(body=chat("x" * 800)).replace(b'"body":', b'"body":' + b" " * 500)
     assert read(spaced).number == 7
