@@ -78,7 +78,7 @@ def read_line(line: ShardLine, terms: Terms) -> Line:
     body = orjson.dumps(line["body"])
     if len(body) > terms.max_body_bytes:
         raise BodyTooLarge(f"The body is over the limit of {terms.max_body_bytes} bytes.")
-    asked = intake.read(body)
+    asked = intake.take(line["body"])
     if asked.stream:
         raise BadRequest("A line of a batch is not streamed.", param="stream", code="unsupported_parameter")
     intake.require(asked, model_of(asked, ModelTable([terms.model])), terms.caller)
