@@ -22,6 +22,7 @@ from tests.integration.batch.chaos.havoc import Havoc, Plan, havoc
 from tests.integration.batch.chaos.lines import batch_input, written
 from tests.integration.gpu.shard_stand import usage_of
 from tests.integration.gpu.stand import CONFIG
+from tests.servers.faults import Faults
 
 pytestmark = pytest.mark.anyio
 
@@ -35,23 +36,56 @@ PLAN = Plan(
     worker_deaths=5,
     longest_work=8.0,
 )
+CLOUD_LINES = 400
+CLOUD_PLAN = Plan(
+    seed=SEED,
+    rate=0.02,  # on top of what the servers do
+    deaths={Status.VALIDATING: 1, Status.IN_PROGRESS: 2, Status.FINALIZING: 1},
+    longest_life={Status.VALIDATING: 20, Status.IN_PROGRESS: 150, Status.FINALIZING: 60},
+    worker_deaths=2,
+    longest_work=5.0,
+    shard_lines=60,
+)
 
 
 async def test_a_batch_is_exactly_once_what_was_asked(tmp_path: Path) -> None:
-    lines = batch_input(LINES, SEED)
     urls = {"ledger_url": f"sqlite:///{tmp_path / 'ledger.db'}", "objects_url": f"file://{tmp_path / 'objects'}"}
     async with havoc(PLAN, tmp_path, **urls) as run:
-        batch = await run.work_off(await run.batch_of(written(lines)))
-        run.say()
-        assert batch.status is Status.COMPLETED
-        await holds_each_line_once(batch, lines, run.objects)
-        await is_billed_as_answered(batch, run)
-        # It was what it should have been.
-        deaths = run.deaths()
-        assert all(deaths[status.value] >= wanted for status, wanted in PLAN.deaths.items()), deaths
-        assert run.worker_deaths() == PLAN.worker_deaths
-        assert batch.completed > 0.9 * LINES
-        assert batch.failed > 0
+        await is_right(run, *await worked_off(run, LINES))
+
+
+async def test_that_is_so_on_dynamodb_and_s3_of_whose_answers_a_tenth_are_errors(
+    tmp_path: Path, dynamodb_url: str, bucket_url: str, dynamodb_faults: Faults
+) -> None:
+    """Where a call of ours is many requests, and a death can fall between any two."""
+    dynamodb_faults.rate = 0.0
+    async with havoc(CLOUD_PLAN, tmp_path, ledger_url=dynamodb_url, objects_url=bucket_url) as run:
+        dynamodb_faults.rate = 0.1
+        batch, lines = await worked_off(run, CLOUD_LINES)
+        dynamodb_faults.rate = 0.0
+        await is_right(run, batch, lines)
+    befallen = {operation for operation, _ in dynamodb_faults.done}
+    assert befallen >= {"UpdateItem", "TransactWriteItems", "PutObject", "GetObject"}
+
+
+async def worked_off(run: Havoc, count: int) -> tuple[Batch, list[dict[str, Any]]]:
+    """A batch of so many lines, closed, and the lines."""
+    lines = batch_input(count, SEED)
+    batch = await run.work_off(await run.batch_of(written(lines)))
+    run.say()
+    return batch, lines
+
+
+async def is_right(run: Havoc, batch: Batch, lines: list[dict[str, Any]]) -> None:
+    """The batch is what it should be, and so was the chaos."""
+    assert batch.status is Status.COMPLETED
+    await holds_each_line_once(batch, lines, run.objects)
+    await is_billed_as_answered(batch, run)
+    deaths = run.deaths()
+    assert all(deaths[status.value] >= wanted for status, wanted in run.plan.deaths.items()), deaths
+    assert run.worker_deaths() == run.plan.worker_deaths
+    assert batch.completed > 0.9 * len(lines)
+    assert batch.failed > 0
 
 
 async def holds_each_line_once(batch: Batch, lines: list[dict[str, Any]], objects: Objects) -> None:
