@@ -63,7 +63,7 @@ class Batches:
             batch = await self._book.batch(batch_id)
             if batch is None or batch.closed:
                 return True
-            if long_step_due(batch) and not at_length:
+            if not at_length and long_step_due(batch) and not _ends_early(batch):
                 await self._poke(batch)
                 return False
             try:
@@ -85,14 +85,14 @@ class Batches:
             return await self._ending.close(batch)
         if batch.status is Status.FINALIZING:
             return await self._ending.join(batch)
-        if batch.in_progress_at is None and is_stopping(batch, now_ms()):
+        if _ends_early(batch):
             return await self._end_early(batch)
         if batch.status is Status.VALIDATING:
             return await self._validating.step(batch)
         return await self._running.step(batch, poll=poll)
 
     async def _end_early(self, batch: Batch) -> bool:
-        """End a batch of which no line was ever to be run: cancelled, or too old, before it was looked at."""
+        """End a batch of which no line was ever to be run."""
         status = Status.CANCELLED if batch.cancelling_at is not None else Status.EXPIRED
 
         def ended(found: Batch) -> Batch | None:
@@ -104,3 +104,8 @@ class Batches:
     async def _poke(self, batch: Batch) -> None:
         if not is_held(batch, now_ms()):
             await self._objects.put(addresses.poke(batch.id), b"{}")
+
+
+def _ends_early(batch: Batch) -> bool:
+    """Whether it was cancelled, or got too old, before it was looked at."""
+    return batch.in_progress_at is None and not batch.status.final and is_stopping(batch, now_ms())

@@ -53,7 +53,7 @@ class Stand:
         batch = Batch(
             id=batch_id,
             account_id=account,
-            key_id=f"{account}-key",
+            key_id=f"{account}_key",
             endpoint=CHAT,
             input_file_id=f"file-of-{batch_id}",
             input_address=address,
@@ -110,10 +110,13 @@ class Stand:
         return [one.key async for one in self.plant.objects.list(addresses.work(batch_id))]
 
     async def billed(self) -> tuple[int, int]:
-        """Requests and tokens that were billed, and that the ledger adds up."""
+        """Requests and tokens that were billed; and that the ledger adds up."""
+        assert (await self.plant.ledger.audit(now_ms())).findings == ()
+        return await self.used()
+
+    async def used(self) -> tuple[int, int]:
+        """Requests and tokens that were billed."""
         rows = await self.plant.ledger.usage()
-        audit = await self.plant.ledger.audit(now_ms())
-        assert audit.findings == ()
         return sum(row.requests for row in rows), sum(row.usage.total_tokens for row in rows)
 
 
@@ -158,7 +161,7 @@ async def standing(folder: Path, **changes: Any) -> AsyncIterator[Stand]:
         for account in ("acme", "small", "third"):
             if await ledger.account(account) is None:
                 await ledger.create_account(Account(account, account, 1))
-                await ledger.create_key(Key(f"{account}-key", account, "", "0" * 64, 1))
+                await ledger.create_key(Key(f"{account}_key", account, "", "0" * 64, 1))
         workers = ScriptedWorkers(objects, ledger)
         plant = Plant.of(
             settings=settings,

@@ -1,65 +1,31 @@
-"""The reconciler as EventBridge invokes it, on a table of DynamoDB: what died is closed, and an absence is an error."""
+"""The schedule as EventBridge invokes it, on a table of DynamoDB: what died is closed, what is open goes on."""
 
 import asyncio
-import importlib
-import sys
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
+from penstock.batches import addresses, open_book
+from penstock.batches.records import Status, new_batch_id
 from penstock.clock import MINUTE, now_ms
 from penstock.ledger import Account, Bound, Caller, Key, Lease, Ledger, LedgerUnavailable, Reserved, open_ledger
 from penstock.ledger.dynamodb import patience
 from penstock.models import ConfigError
 from penstock.prices import Price
+from tests.integration.batch.function import Context, Function
+from tests.unit.batch.inputs import BATCH
 
 pytestmark = pytest.mark.anyio
 
+DAY = 86_400_000  # milliseconds
+
 PRICE = Price("2026-01-01", 100, 50, 400)
+NO_BATCHES = {"batches": 0, "batches_closed": 0, "batches_failed": 0}
 EVENT = {"version": "0", "source": "aws.events", "detail-type": "Scheduled Event", "detail": {}}
-
-
-class Context:
-    """What Lambda says of an invocation."""
-
-    def __init__(self, remaining_s: float = 60) -> None:
-        self._remaining_s = remaining_s
-
-    def get_remaining_time_in_millis(self) -> int:
-        return int(self._remaining_s * 1_000)
-
-
-class Function:
-    """The function in this process: its code imported anew, and invoked in one thread of its own."""
-
-    def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(1)
-        sys.modules.pop("functions.batch.schedule", None)
-        self._module: Any = importlib.import_module("functions.batch.schedule")
-
-    async def invoke(self, context: Context | None = None) -> dict[str, Any]:
-        """What it answers."""
-        loop, invocation = asyncio.get_running_loop(), (EVENT, context or Context())
-        answer: dict[str, Any] = await loop.run_in_executor(self._thread, self._module.handler, *invocation)
-        return answer
-
-    @property
-    def ledger(self) -> Any:
-        """The ledger that it keeps open."""
-        return self._module._reconciler._ledger
-
-    async def end(self) -> None:
-        """As the container's end, but tidy: warnings are errors here."""
-
-        def close() -> None:
-            self._module._runner.run(self._module._reconciler.close())
-            self._module._runner.close()
-
-        await asyncio.get_running_loop().run_in_executor(self._thread, close)
-        self._thread.shutdown()
 
 
 @pytest.fixture
@@ -73,14 +39,15 @@ async def ledger(dynamodb_url: str) -> AsyncIterator[Ledger]:
 
 @pytest.fixture
 async def start(
-    dynamodb_url: str, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+    dynamodb_url: str, ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Callable[[], Function]]:
     """Starts functions on that ledger. Each logs to what is the standard output when it starts."""
     monkeypatch.setenv("PENSTOCK_LEDGER_URL", dynamodb_url)
+    monkeypatch.setenv("PENSTOCK_OBJECTS_URL", f"file://{tmp_path}")
     started: list[Function] = []
 
     def run() -> Function:
-        started.append(Function())
+        started.append(Function("schedule"))
         return started[-1]
 
     yield run
@@ -112,22 +79,22 @@ async def test_what_died_is_closed_and_what_lives_is_not(
     function = start()
     await reserve(ledger, range(5), dead=True)
     await reserve(ledger, range(5, 7), dead=False)
-    assert await function.invoke() == {"closed": 5, "finished": True}
+    assert await function.invoke(EVENT) == {"closed": 5, "finished": True, **NO_BATCHES}
     assert (await ledger.audit(now_ms())).leases == 2
     kept = function.ledger
-    assert await function.invoke() == {"closed": 0, "finished": True}
+    assert await function.invoke(EVENT) == {"closed": 0, "finished": True, **NO_BATCHES}
     assert function.ledger is kept
     told = lines(capsys)
-    assert [(line["event"], line["closed"], line["finished"]) for line in told] == [
+    assert [(line["event"], line["closed"], line["finished"]) for line in told if line["event"] == "reconciled"] == [
         ("reconciled", 5, True),
         ("reconciled", 0, True),
     ]
-    assert {line["process"] for line in told} == {"reconciler"}
+    assert {line["process"] for line in told} == {"schedule"}
 
 
 async def test_two_at_once_close_each_lease_once(start: Callable[[], Function], ledger: Ledger) -> None:
     await reserve(ledger, range(30), dead=True)
-    first, second = await asyncio.gather(start().invoke(), start().invoke())
+    first, second = await asyncio.gather(start().invoke(EVENT), start().invoke(EVENT))
     assert first["closed"] + second["closed"] == 30
     audit = await ledger.audit(now_ms())
     assert (audit.leases, audit.findings) == (0, ())
@@ -141,20 +108,51 @@ async def test_a_ledger_that_is_away_fails_the_invocation(
     with monkeypatch.context() as away:
         away.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
         with pytest.raises(LedgerUnavailable):
-            await function.invoke()
+            await function.invoke(EVENT)
     (line,) = lines(capsys)
     assert (line["event"], line["level"], line["error"]) == ("not_reconciled", "error", "LedgerUnavailable")
-    assert await function.invoke() == {"closed": 0, "finished": True}  # it is back
+    assert await function.invoke(EVENT) == {"closed": 0, "finished": True, **NO_BATCHES}  # it is back
 
 
 async def test_an_invocation_without_time_fails(start: Callable[[], Function]) -> None:
     function = start()
     with pytest.raises(TimeoutError):
-        await function.invoke(Context(remaining_s=1))
-    assert await function.invoke() == {"closed": 0, "finished": True}
+        await function.invoke(EVENT, Context(remaining_s=1))
+    assert await function.invoke(EVENT) == {"closed": 0, "finished": True, **NO_BATCHES}
 
 
 def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PENSTOCK_LEDGER_URL", "postgres://user:hush@place")
     with pytest.raises(ConfigError, match=r"^PENSTOCK_LEDGER_URL: "):
-        Function()
+        Function("schedule")
+
+
+async def test_batches_go_on_and_one_that_fails_stops_no_other(
+    start: Callable[[], Function], dynamodb_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    function = start()
+    book = await open_book(dynamodb_url)
+    now = now_ms()
+    made = [replace(BATCH, id=new_batch_id(now), account_id="acme", created_at=now) for _ in range(3)]
+    too_old, fresh, broken = [replace(batch, expires_at=now + DAY) for batch in made]
+    too_old = replace(too_old, expires_at=now - 1)
+    broken = replace(broken, status=Status.IN_PROGRESS, in_progress_at=now)
+    await function.invoke(EVENT)  # opens what it needs
+    for batch in (too_old, fresh, broken):
+        await book.add_batch(batch)
+
+    async def fails(batch_id: str) -> Any:
+        raise RuntimeError(f"{batch_id} cannot be read")
+
+    function.module._function._plant.batches._running.step = fails
+    told = await function.invoke(EVENT)
+    assert (told["batches"], told["batches_closed"], told["batches_failed"]) == (3, 1, 1)
+    ended, waiting = await book.batch(too_old.id), await book.batch(fresh.id)
+    await book.close()
+    assert ended is not None
+    assert waiting is not None
+    assert (ended.status, ended.closed) == (Status.EXPIRED, True)
+    assert waiting.status is Status.VALIDATING
+    # What may take minutes is for the function of the events, which an object calls.
+    assert await function.module._function._plant.objects.size(addresses.poke(fresh.id)) is not None
+    assert [line["batch"] for line in lines(capsys) if line["event"] == "batch_failed"] == [broken.id]

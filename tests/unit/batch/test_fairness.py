@@ -1,0 +1,88 @@
+"""Who gets free places: accounts alike, and of an account's batches the least served; whatever the order of things."""
+
+from collections import Counter
+from dataclasses import replace
+from random import Random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from functions.batch.fairness import Open, chosen
+from penstock.batches.records import Batch, Shard, ShardState
+from tests.unit.batch.inputs import BATCH, NOW
+
+
+def open_batch(number: int, account: str, waiting: int, running: int = 0, model: str = "talker") -> Open:
+    """A batch, the later made the higher its number."""
+    batch = replace(BATCH, id=f"batch_{number:08}", account_id=account)
+    states = [ShardState.RUNNING] * running + [ShardState.WAITING] * waiting
+    return Open(batch, [Shard(batch.id, place, 0, model, 1, 1, state) for place, state in enumerate(states)])
+
+
+def of(choices: list[tuple[Batch, Shard]]) -> list[tuple[str, int]]:
+    return [(batch.id.removeprefix("batch_").lstrip("0"), shard.number) for batch, shard in choices]
+
+
+def test_one_batch_has_all_places_and_its_shards_go_in_their_order() -> None:
+    assert of(chosen([open_batch(1, "acme", 5)], lambda _: 3, NOW)) == [("1", 0), ("1", 1), ("1", 2)]
+
+
+def test_a_large_batch_leaves_half_the_places_to_another_account() -> None:
+    large, small = open_batch(1, "acme", 100), open_batch(2, "small", 100)
+    assert Counter(batch.account_id for batch, _ in chosen([large, small], lambda _: 10, NOW)) == {
+        "acme": 5,
+        "small": 5,
+    }
+
+
+def test_who_has_nothing_under_way_comes_first() -> None:
+    large, small = open_batch(1, "acme", 100, running=7), open_batch(2, "small", 2)
+    assert of(chosen([large, small], lambda _: 10, NOW)) == [("2", 0), ("2", 1), ("1", 7)]
+
+
+def test_of_an_account_s_batches_the_least_served_comes_first_and_then_the_oldest() -> None:
+    first, second = open_batch(1, "acme", 10, running=1), open_batch(2, "acme", 10)
+    third = open_batch(3, "acme", 10)
+    assert of(chosen([third, second, first], lambda _: 5, NOW)) == [("2", 0), ("3", 0), ("1", 1), ("2", 1)]
+
+
+def test_an_account_with_many_batches_has_no_more_than_one_with_one() -> None:
+    many = [open_batch(number, "acme", 5) for number in range(1, 9)]
+    assert Counter(
+        batch.account_id for batch, _ in chosen([*many, open_batch(9, "small", 9)], lambda _: 6, NOW)
+    ) == {"acme": 3, "small": 3}
+
+
+def test_models_have_places_of_their_own() -> None:
+    batches = [open_batch(1, "acme", 3, running=2), open_batch(2, "acme", 3, model="other")]
+    assert of(chosen(batches, lambda model: {"talker": 2, "other": 1}[model], NOW)) == [("2", 0)]
+
+
+def test_a_shard_that_waits_for_its_time_is_not_sent() -> None:
+    batch = open_batch(1, "acme", 2)
+    later = replace(batch.shards[0], since=NOW + 1)
+    assert of(chosen([Open(batch.batch, [later, batch.shards[1]])], lambda _: 2, NOW)) == [("1", 1)]
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("abc"), st.integers(0, 6), st.integers(0, 6), st.sampled_from(["talker", "other"])),
+        max_size=8,
+    ),
+    st.integers(1, 12),
+    st.randoms(use_true_random=False),
+)
+def test_places_are_filled_and_never_overfilled_whatever_the_order(
+    given_: list[tuple[str, int, int, str]], places: int, random: Random
+) -> None:
+    batches = [open_batch(number, *one) for number, one in enumerate(given_)]
+    choices = chosen(batches, lambda _: places, NOW)
+    mixed = list(batches)
+    random.shuffle(mixed)
+    assert chosen(mixed, lambda _: places, NOW) == choices
+    assert len({(batch.id, shard.number) for batch, shard in choices}) == len(choices)
+    for model in ("talker", "other"):
+        waiting = sum(waiting for _, waiting, _, of_model in given_ if of_model == model)
+        running = sum(running for _, _, running, of_model in given_ if of_model == model)
+        sent = sum(shard.model == model for _, shard in choices)
+        assert sent == min(waiting, max(places - running, 0))
