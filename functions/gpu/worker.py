@@ -50,10 +50,12 @@ class Worker:
         self._turns: WeakValueDictionary[tuple[str, int], asyncio.Lock] = WeakValueDictionary()
 
     async def run(self, order: Mapping[str, Any]) -> dict[str, Any]:
-        """Carry out an order (`penstock.batches.orders`), and give its outcome.
+        """Carry out an order (`penstock.batches.orders`), and give what the shard has come to.
 
-        Raises ApiError: BadRequest for what is no order, Conflict where another worker has the shard, and Unavailable
-        where the order is to be given again. Cancelling it leaves the shard to another worker.
+        Where it leaves no mark the order is to be given again later: the service is switched off, say, or this
+        process is to end. Raises ApiError: BadRequest for what is no order, NotFound where its batch is over, Conflict
+        where another worker has the shard, Unavailable or Internal where something failed. Cancelling it leaves the
+        shard to another worker.
         """
         read = self._read(order)
         task = asyncio.current_task()
@@ -108,12 +110,13 @@ class Worker:
         history = shard_log.history
         facts = {"batch": order.batch_id, "shard": order.shard, "attempt": history.attempts}
         log.info("shard_begun", **facts, lines=len(lines), done=len(history.done))
-        if not history.closed:
-            await self._attempted(order, lines, shard_log)
+        finished = history.closed or await self._attempted(order, lines, shard_log)
+        if finished and not history.closed:
             await shard_log.add(Closed())
         outcome = Outcome(history.completed, history.failed, history.usage)
-        await self._objects.put(shard_done(order.batch_id, order.shard), orjson.dumps(outcome.written()))
-        log.info("shard_done", **facts, completed=outcome.completed, failed=outcome.failed)
+        if finished:
+            await self._objects.put(shard_done(order.batch_id, order.shard), orjson.dumps(outcome.written()))
+        log.info("shard_over", **facts, finished=finished, completed=outcome.completed, failed=outcome.failed)
         return outcome
 
     async def _lines(self, order: Order) -> Sequence[ShardLine]:
@@ -124,7 +127,7 @@ class Worker:
         except ValueError as error:
             raise BadRequest(f"Shard {order.shard} of {order.batch_id} cannot be read: {error}.") from None
 
-    async def _attempted(self, order: Order, lines: Sequence[ShardLine], shard_log: ShardLog) -> None:
+    async def _attempted(self, order: Order, lines: Sequence[ShardLine], shard_log: ShardLog) -> bool:
         attempt = Attempt(
             order,
             lines,
@@ -136,7 +139,7 @@ class Worker:
         )
         self._attempts.add(attempt)
         try:
-            await attempt.run()
+            return await attempt.run()
         finally:
             self._attempts.discard(attempt)
 

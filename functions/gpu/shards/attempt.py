@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Sequence
 
 import structlog
 
-from functions.gpu.service import Service, stopping
+from functions.gpu.service import Service
 from functions.gpu.shards.admission import Admission, Chosen, Told, Wait
 from functions.gpu.shards.answers import Answers, Broken
 from functions.gpu.shards.capacity import Capacity
@@ -58,16 +58,16 @@ class Attempt:
         self._admission = Admission(service, order, shard_log.history.attempts)
         self._running = Running(shard_log, answers, service.bookkeeper, capacity, self._ending)
         self._under_way: set[asyncio.Task[None]] = set()
-        self._refusal: ApiError | None = None  # of everything that was yet to be begun
 
     def leave(self) -> None:
         """Begin no more, write down what has ended, and leave the rest to another worker."""
         self._ending.come(Why.LEFT)
 
-    async def run(self) -> None:
+    async def run(self) -> bool:
         """Work until every line is done, or until the batch is stopped or has expired.
 
-        Raises ApiError where it ended before, and another attempt is to be made. Cancelling it is leaving.
+        False where it ended before, in order: the service is switched off, or this process is to end. Raises ApiError
+        where something failed, or another worker has the shard. Cancelling it is leaving.
         """
         working = asyncio.create_task(self._work())
         try:
@@ -79,7 +79,7 @@ class Attempt:
                 task.cancel()
             await asyncio.wait({working})
             raise
-        self._raise()
+        return self._finished()
 
     async def _work(self) -> None:
         looking = asyncio.create_task(self._look())
@@ -160,11 +160,11 @@ class Attempt:
             self._fail(error)
 
     def _fail(self, error: Exception) -> None:
-        """Something went wrong, and this attempt is over: at once, or, where the ledger refused, after what runs."""
+        """Something went wrong, and this attempt is over: at once, or, where nobody is served now, after what runs."""
         if isinstance(error, Fenced):
             self._ending.come(Why.LOST)
-        elif isinstance(error, ApiError):
-            self._refusal = error
+        elif isinstance(error, Unavailable):
+            log.warning("shard_left", batch=self._order.batch_id, shard=self._order.shard, code=error.code)
         else:
             if not isinstance(error, Broken | ObjectsUnavailable):
                 log.error("shard_crashed", batch=self._order.batch_id, shard=self._order.shard, exc_info=error)
@@ -200,16 +200,14 @@ class Attempt:
         except ObjectsUnavailable:
             log.warning("stop_unknown", batch=self._order.batch_id, shard=self._order.shard)
 
-    def _raise(self) -> None:
-        """What is to be told of an attempt that has ended, unless nobody is to go on."""
+    def _finished(self) -> bool:
+        """Whether nobody is to go on. Raises ApiError."""
         why, error = self._ending.why, self._ending.error
         if why is Why.LOST:
             raise Conflict("Another worker has taken this shard over, or its batch is over.", code="shard_taken")
         if why is Why.FAILED:
             raise _failure(error) from error
-        if len(self._log.history.done) == self._lines or (why is not None and why.for_good):
-            return
-        raise self._refusal or stopping()
+        return len(self._log.history.done) == self._lines or (why is not None and why.for_good)
 
 
 def _failure(error: BaseException | None) -> ApiError:

@@ -274,8 +274,10 @@ async def test_a_worker_that_leaves_keeps_what_is_done_and_another_goes_on(tmp_p
                 await running
         else:
             await stand.worker.close()
+            assert (await running).completed == 10
+            assert await stand.objects.size(shard_done(BATCH, 0)) is None
             with pytest.raises(Unavailable, match="stopping"):
-                await running
+                await run(stand, order())
         assert engine.active == 0
         assert len(await stand.results()) == 10
         assert (await stand.ledger.audit(now_ms())).leases == 0
@@ -387,12 +389,10 @@ async def test_while_the_service_is_off_the_shard_waits_for_another_attempt(tmp_
     async with shard_stand(tmp_path, ScriptedEngine("a")) as stand:
         given = await stand.give(chats(3))
         await stand.ledger.set_switch(Switch(on=False, reason="moving"))
-        with pytest.raises(Unavailable) as off:
-            await run(stand, given)
+        assert (await run(stand, given)).completed == 0
         assert await stand.objects.size(shard_done(BATCH, 0)) is None
         await stand.ledger.set_switch(Switch())
         assert (await run(stand, given)).completed == 3
-    assert off.value.code == "service_off"
 
 
 async def test_a_closed_shard_is_left_alone_and_whoever_is_at_it_can_book_nothing(tmp_path: Path) -> None:
