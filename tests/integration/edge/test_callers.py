@@ -119,10 +119,12 @@ async def test_a_switch_without_a_reason(deploy: Deploy) -> None:
 @pytest.mark.parametrize(
     ("routes", "allowed"),
     [
-        (None, {"chat", "completions", "embeddings", "models", "usage"}),
+        (None, {"chat", "completions", "embeddings", "files", "batches", "models", "usage"}),
         ({"models"}, {"models"}),
         ({"chat", "usage"}, {"chat", "usage"}),
         ({"completions"}, {"completions"}),
+        ({"files"}, {"files"}),
+        ({"batches", "chat"}, {"batches", "chat"}),
         ({"embeddings", "models"}, {"embeddings", "models"}),
         (set(), set()),
     ],
@@ -136,6 +138,8 @@ async def test_a_key_may_be_for_some_routes_only(
         "chat": await deployment.client.post("/v1/chat/completions", json=CHAT, headers=owner.bearer),
         "completions": await deployment.client.post("/v1/completions", json=COMPLETION, headers=owner.bearer),
         "embeddings": await deployment.client.post("/v1/embeddings", json=EMBEDDING, headers=owner.bearer),
+        "files": await deployment.client.get("/v1/files", headers=owner.bearer),
+        "batches": await deployment.client.get("/v1/batches", headers=owner.bearer),
         "models": await deployment.client.get("/v1/models", headers=owner.bearer),
         "usage": await deployment.client.get("/v1/usage", headers=owner.bearer),
     }

@@ -22,6 +22,7 @@ from penstock.schemas.file import (
     Upload,
     is_file_name,
 )
+from tests.unit.schemas.test_parameters import PAGE
 from tests.unit.schemas.test_wire_format import unknown_fields
 
 FILE = records.File(
@@ -133,6 +134,14 @@ def test_what_the_client_can_send_is_read(ours: type[BaseModel], openais: Any, a
     """No more and no less: nothing is ignored."""
     assert ours.model_fields.keys() | apart == openais.__annotations__.keys()
     assert FileRequest.model_fields.keys() == FileForm.model_fields.keys() | {"filename", "bytes"}
+
+
+def test_the_page_on_compatibility_names_every_parameter() -> None:
+    section = PAGE.read_text().split("\n## Files and batches\n")[1].split("\n## ")[0]
+    names = {"file"}
+    for kind in (FileForm, FilesQuery, BatchRequest, BatchesQuery):
+        names |= kind.model_fields.keys()
+    assert {name for name in names if f"`{name}`" not in section} == set()
 
 
 @pytest.mark.parametrize("name", ["in.jsonl", "Grüße 1.jsonl", "..", "x" * 255, '"', "a'b%2f"])
