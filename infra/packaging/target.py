@@ -1,6 +1,8 @@
 """What a zip is built for: a Python of Lambda, on one of its two architectures.
 
-Both run on Amazon Linux, with a glibc of at least 2.26: wheels for glibc 2.17 (manylinux2014) run there.
+From Python 3.12 on, Lambda runs Amazon Linux 2023, whose glibc is 2.34; before, Amazon Linux 2 with 2.26. A wheel for
+glibc 2.17 (manylinux2014) runs on both, and goes first; one for a newer glibc is taken where there is no other. Of what
+we package that is cbor2 alone, without which modal does where it cannot be loaded.
 """
 
 import re
@@ -13,6 +15,7 @@ from infra.packaging.failure import PackagingFailed
 
 _MACHINES = {"x86_64": "x86_64", "arm64": "aarch64"}  # Lambda's name: Linux's
 ARCHITECTURES = tuple(_MACHINES)
+_NEWEST = 34  # of glibc 2.x
 _OLD_NAMES = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}  # of glibc 2.x
 
 
@@ -41,17 +44,16 @@ class Target:
         return int(major), int(minor)
 
     @property
-    def platform(self) -> str:
-        """The platform, as pip calls it."""
-        return f"manylinux2014_{_MACHINES[self.architecture]}"
+    def platforms(self) -> tuple[str, ...]:
+        """The platforms whose wheels run there, as pip calls them, best first."""
+        return tuple(self._platforms())
 
     @property
     def tags(self) -> tuple[Tag, ...]:
         """What a wheel may be tagged with (PEP 425) to run there, best first."""
-        platforms = list(self._platforms())
         return (
-            *cpython_tags(self.version, platforms=platforms),
-            *compatible_tags(self.version, f"cp{self.python.replace('.', '')}", platforms),
+            *cpython_tags(self.version, platforms=self.platforms),
+            *compatible_tags(self.version, f"cp{self.python.replace('.', '')}", self.platforms),
         )
 
     @property
@@ -77,7 +79,7 @@ class Target:
 
     def _platforms(self) -> Iterator[str]:
         machine = _MACHINES[self.architecture]
-        for minor in range(17, 4 if machine == "x86_64" else 16, -1):
+        for minor in (*range(17, 4 if machine == "x86_64" else 16, -1), *range(18, _NEWEST + 1)):
             yield f"manylinux_2_{minor}_{machine}"
             if minor in _OLD_NAMES:
                 yield f"{_OLD_NAMES[minor]}_{machine}"

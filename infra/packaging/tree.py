@@ -31,8 +31,14 @@ _LEFT_OUT = re.compile(
     r"|aiobotocore/_tee\.py"  # for httpx in place of aiohttp
     r"|aiohttp/(pytest_plugin|worker|test_utils)\.py"
     r"|anyio/(pytest_plugin|_backends/_trio)\.py"
+    r"|(boto3|s3transfer)/crt\.py"
+    r"|modal_docs/|modal/(__main__|experimental/ipython)\.py|modal_proto/.*_pb2_grpc\.py|synchronicity/type_stubs\.py"
+    r"|(certifi|pygments)/__main__\.py|pygments/sphinxext\.py|click/_winconsole\.py"
+    r"|rich/_win(32_console|dows_renderer)\.py|google/protobuf/internal/.*_benchmark\.py"
     r"|botocore/(crt/auth\.py|docs/translator\.py|data/.*/examples-1\.json$)"
-    r"|dateutil/(tzwin|tz/win)\.py"
+    # Every file system but S3's; its base needs the local one.
+    r"|fsspec/(archive|conftest|fuse|generic|gui|parquet)\.py|fsspec/implementations/(?!(__init__|local)\.py$)"
+    r"|dateutil/(rrule|tzwin|tz/win)\.py"
     r"|dotenv/(__main__|cli|ipython)\.py"
     r"|structlog/(_greenlets|twisted)\.py"
     r"|urllib3/(contrib/(emscripten/|pyopenssl\.py|socks\.py)|http2/connection\.py)"
@@ -78,7 +84,7 @@ def _unpack(wheel: Path, deployable: Deployable, folder: Path) -> Iterator[str]:
 
 
 def _wanted(path: str, deployable: Deployable) -> bool:
-    if _LEFT_OUT.match(path) or not _KEPT.search(path):
+    if _LEFT_OUT.match(path) or path.startswith(deployable.unused) or not _KEPT.search(path):
         return False
     if ".data/" in path:
         raise PackagingFailed(f"{path}: a wheel that has to be installed and not only unpacked")

@@ -71,7 +71,7 @@ def _download(folder: Path, pins: Iterable[Pin], target: Target) -> None:
         command = [
             *(sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet"),
             *("--no-deps", "--require-hashes", "--only-binary=:all:", "--implementation", "cp"),
-            *("--python-version", target.python, "--platform", target.platform),
+            *("--python-version", target.python, *(f"--platform={one}" for one in target.platforms)),
             *("--dest", scratch, "--requirement", str(requirements)),
         ]
         try:

@@ -15,11 +15,16 @@ from tests.unit.repository.locks import ROOT
 # Modules that need an extra, and say so.
 NEED_AN_EXTRA = (
     "penstock.aws",
+    "penstock.batches.dynamodb",
+    "penstock.batches.sqlite",
     "penstock.client.direct",
     "penstock.deploy",
     "penstock.ledger.dynamodb",
     "penstock.ledger.sqlite",
     "penstock.logs",
+    "penstock.objects.asking",
+    "penstock.objects.bucket",
+    "penstock.objects.upload",
     "penstock.parameter_store",
 )
 
@@ -29,10 +34,14 @@ NOT_IN_THE_CORE = (
         "aiobotocore",
         "aiohttp",
         "botocore",
+        "boto3",
         "fastapi",
+        "fsspec",
         "mangum",
         "modal",
         "openai",
+        "python_multipart",
+        "s3fs",
         "sqlalchemy",
         "starlette",
         "structlog",
@@ -40,8 +49,9 @@ NOT_IN_THE_CORE = (
     ),
     *_MODELS,
 )
-NOT_ON_LAMBDA = (
-    *("httpx2", "modal", "openai", "rich", "sqlalchemy", "typer", "uvicorn"),
+NOT_AT_THE_EDGES_START = (
+    *("boto3", "httpx2", "modal", "openai", "rich", "sqlalchemy", "typer", "uvicorn"),
+    *("fsspec", "s3fs"),  # not at a start
     *_MODELS,
 )
 
@@ -87,7 +97,7 @@ def test_importing_the_package_imports_none_of_its_parts() -> None:
 def test_the_handler_imports_nothing_that_lambda_does_not_need(tmp_path: Path) -> None:
     (tmp_path / "penstock.toml").write_text(CONFIG)
     import_without(
-        NOT_ON_LAMBDA,
+        NOT_AT_THE_EDGES_START,
         ["functions.edge.handler"],
         PENSTOCK_CONFIG=str(tmp_path / "penstock.toml"),
         PENSTOCK_LEDGER_URL=f"sqlite:///{tmp_path}/ledger.db",

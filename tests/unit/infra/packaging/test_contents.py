@@ -8,6 +8,7 @@ import pytest
 from tests.unit.infra.packaging.conftest import Build
 
 MOST = 10_000_000  # bytes of the edge's zip
+MOST_OF_BATCH = 20_000_000  # whose cold start nobody waits for; Lambda takes 50 MB
 TARGETS = [("3.11", "x86_64"), ("3.13", "x86_64"), ("3.13", "arm64")]
 every_target = pytest.mark.parametrize(("python", "architecture"), TARGETS)
 
@@ -31,8 +32,9 @@ def test_what_is_compiled_is_for_the_target(built: Build, python: str, architect
 def test_nothing_of_the_laptop_is_in_a_zip(built: Build, name: str) -> None:
     paths = [member.path for member in built(name, "3.11", "x86_64").archive.members]
     unwanted = (
-        *("penstock/cli", "penstock/client", "penstock/deploy", "penstock/ledger/sqlite", "functions/gpu", "models/"),
-        *("rich/", "typer/", "httpx", "sqlalchemy", "uvicorn", "torch", "modal/"),
+        *("penstock/cli", "penstock/client", "penstock/deploy/", "penstock/ledger/sqlite", "functions/gpu", "models/"),
+        *("typer/", "httpx", "sqlalchemy", "uvicorn", "torch"),
+        *(() if name == "batch" else ("modal/", "rich/", "boto3/")),  # which calls Modal's functions
     )
     assert [path for path in paths if path.startswith(unwanted)] == []
     endings = (".pyi", ".c", ".pyx", ".pxd", ".h", ".md", ".txt", "py.typed")
@@ -40,10 +42,21 @@ def test_nothing_of_the_laptop_is_in_a_zip(built: Build, name: str) -> None:
     assert [path for path in paths if ".dist-info/" in path or "/tests/" in path] == []
 
 
-def test_of_aws_services_only_those_in_use_are_described(built: Build) -> None:
-    paths = [member.path for member in built("edge", "3.11", "x86_64").archive.members]
+@pytest.mark.parametrize(
+    ("name", "services"),
+    [("edge", {"dynamodb", "s3", "ssm"}), ("batch", {"dynamodb", "s3", "sns", "sqs", "ssm"})],
+)
+def test_of_aws_services_only_those_in_use_are_described(built: Build, name: str, services: set[str]) -> None:
+    paths = [member.path for member in built(name, "3.11", "x86_64").archive.members]
     described = {path.split("/")[2] for path in paths if path.startswith("botocore/data/") and path.count("/") > 2}
-    assert described == {"dynamodb", "ssm"}
+    assert described == services
+
+
+@every_target
+def test_batch_has_modals_client_in_a_zip_that_can_be_uploaded(built: Build, python: str, architecture: str) -> None:
+    archive = built("batch", python, architecture).archive
+    assert {"modal/functions.pyc", "google/protobuf/message.pyc"} <= {member.path for member in archive.members}
+    assert archive.size <= MOST_OF_BATCH
 
 
 def test_the_edge_has_its_table_of_models_and_its_wrapper(built: Build) -> None:
