@@ -31,6 +31,8 @@ BREACHES = [
     ("aws", "functions/edge/breach.py", "import boto3"),
     ("aws", "functions/batch/breach.py", "import aiobotocore.session"),
     ("aws", "shared/penstock/breach.py", "import botocore.exceptions"),
+    ("objects", "functions/batch/breach.py", "import s3fs"),
+    ("objects", "shared/penstock/breach.py", "from fsspec import filesystem"),
     ("frameworks", "shared/penstock/breach.py", "from fastapi import FastAPI"),
     ("edge", "functions/edge/breach.py", "import uvicorn"),
     ("edge", "functions/edge/breach.py", "import penstock.cli"),

@@ -51,7 +51,7 @@ def test_its_core_is_light(wheel: ZipFile) -> None:
     needs = [Requirement(line) for line in about.get_all("Requires-Dist", [])]
     core = {need.name for need in needs if need.marker is None}
     assert core == {"httpx2", "orjson", "pydantic", "pydantic-settings", "rich", "typer"}
-    assert set(about.get_all("Provides-Extra", [])) == {"edge", "gpu", "int8", "modal", "local", "dev"}
+    assert set(about.get_all("Provides-Extra", [])) == {"edge", "batch", "gpu", "int8", "modal", "local", "dev"}
     assert (about["Version"], about["License-Expression"]) == (VERSION, "Apache-2.0")
 
 
