@@ -17,9 +17,9 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-async def deployment(deploy: Deploy, bucket_url: str) -> Deployment:
-    """A deployment whose files are in a bucket."""
-    return await deploy(objects_url=bucket_url)
+async def deployment(deploy: Deploy, bucket_url: str, dynamodb_url: str) -> Deployment:
+    """A deployment whose files are in a bucket, and their book in DynamoDB."""
+    return await deploy(objects_url=bucket_url, book_url=dynamodb_url)
 
 
 @pytest.fixture
