@@ -66,15 +66,22 @@ class WorkerProcess:
 
     async def watch(self) -> int:
         """Read what it says until it ends; its exit status. What it had under way then has failed."""
-        with suppress(ValueError):  # a line without an end; it is beyond help, and is killed
+        try:
             async for line in self._answers:
                 self._hear(line)
-        if not self.told_to_end:
+        except ValueError:  # a line without an end: it is beyond help
             self.kill()
-        status = await self._process.wait()
+        status = await self._ended()
         for call in tuple(self.calls):
             self._end(call, CallState.FAILED)
         return status
+
+    async def _ended(self) -> int:
+        """The exit status of one that says nothing more; a large one takes its time to go, and means its status."""
+        with suppress(TimeoutError):
+            return await asyncio.wait_for(self._process.wait(), ENDS_WITHIN_S)
+        self.kill()
+        return await self._process.wait()
 
     def tell_to_end(self) -> None:
         """Let it end what it has under way, and itself."""
