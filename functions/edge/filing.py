@@ -17,14 +17,9 @@ _ID = re.compile(r"file-[0-9A-Za-z]{1,64}")
 async def found_file(exchange: Exchange, file_id: str, *, param: str | None = None) -> File:
     """The calling account's file, ready if its content is there. Raises NotFound that names `param`."""
     file = await _file(exchange, file_id)
-    if file is None or is_over(file, now_ms()):
+    if file is None or file.over(now_ms()):
         raise NotFound(f"There is no file {file_id[:69]!r}.", param=param, code="file_not_found")
     return await _looked_at(exchange, file) if file.state is FileState.PENDING else file
-
-
-def is_over(file: File, now: int) -> bool:
-    """Whether the file's time is over."""
-    return file.expires_at is not None and file.expires_at <= now
 
 
 async def _file(exchange: Exchange, file_id: str) -> File | None:

@@ -1,7 +1,8 @@
 """Where files and batches are: their book, and the objects that hold what is in them. Each is opened on first use.
 
-A deployment without PENSTOCK_OBJECTS_URL has neither. What becomes of batches is for `functions.batch`; the edge
-writes them down, pokes it, and shows how far they have come.
+A deployment without PENSTOCK_OBJECTS_URL has neither. Files whose time is over are removed when their account's are
+counted; a bucket and a table in AWS see to that by themselves, too. What becomes of batches is for `functions.batch`:
+the edge writes them down, pokes it, and shows how far they have come.
 """
 
 import asyncio
@@ -9,7 +10,8 @@ from collections.abc import Sequence
 
 from functions.edge.lookups import Lookups
 from penstock.batches import Book, open_book
-from penstock.batches.records import Batch
+from penstock.batches.records import Batch, File
+from penstock.clock import now_ms
 from penstock.errors import BadRequest, NotFound
 from penstock.objects import Objects, open_objects
 from penstock.settings import EdgeSettings
@@ -17,6 +19,7 @@ from penstock.settings import EdgeSettings
 MAX_FILES = 10_000  # of an account; what is counted is a minute old at most
 RECENT = 200  # batches of an account that are looked at
 COUNTED_FOR = 60  # seconds
+REMOVED_AT_ONCE = 100  # files whose time is over
 ACCOUNTS = 1_000  # whose files are counted
 
 
@@ -53,9 +56,13 @@ class Storage:
             message = f"The account has {MAX_FILES:,} files, and may have no more. Delete some, or let them expire."
             raise BadRequest(message, code="too_many_files")
 
-    def file_removed(self, account_id: str) -> None:
-        """Count the account's files anew, the next time."""
-        self._counts.forget(account_id)
+    async def remove(self, files: Sequence[File]) -> None:
+        """Remove files: their contents first, since what has no record would be found by nobody."""
+        if files:
+            await (await self.objects()).delete([file.address for file in files])
+        for file in files:
+            await (await self.book()).remove_file(file.account_id, file.id)
+            self._counts.forget(file.account_id)
 
     async def recent(self, account_id: str) -> Sequence[Batch]:
         """The account's newest batches, RECENT at most."""
@@ -80,4 +87,7 @@ class Storage:
         return self._objects_url
 
     async def _count(self, account_id: str) -> int:
-        return len(await (await self.book()).files(account_id, limit=MAX_FILES))
+        files, now = await (await self.book()).files(account_id, limit=MAX_FILES), now_ms()
+        over = [file for file in files if file.over(now)]
+        await self.remove(over[-REMOVED_AT_ONCE:])
+        return len(files) - len(over)

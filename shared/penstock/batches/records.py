@@ -83,6 +83,10 @@ class File:
     state: FileState = FileState.READY
     revision: int = 0
 
+    def over(self, now: int) -> bool:
+        """Whether its time is over at `now`; to its account it is gone, removed or not."""
+        return self.expires_at is not None and self.expires_at <= now
+
 
 class Status(StrEnum):
     """How far a batch has come, in OpenAI's words.

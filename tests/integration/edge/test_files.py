@@ -345,6 +345,37 @@ async def test_a_client_that_leaves_in_the_middle_leaves_nothing(logged: Logged,
     assert await kept(deployment) == []
 
 
+async def test_a_client_that_leaves_during_a_download_ends_the_reading(
+    deployment: Deployment, client: openai.AsyncOpenAI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await client.files.create(file=("x", b"x" * 1_000_000), purpose="batch")
+    objects, ended, read = await deployment.edge.storage.objects(), asyncio.Event(), 0
+
+    async def endless(_: str) -> AsyncIterator[bytes]:
+        nonlocal read
+        try:
+            while True:
+                read += 1
+                yield b"x" * 100_000
+                await asyncio.sleep(0.01)
+        finally:
+            ended.set()
+
+    monkeypatch.setattr(objects, "chunks", endless)
+    book, account = await deployment.edge.storage.book(), deployment.owner.caller.account.id
+    stored = await book.file(account, made.id)
+    assert stored is not None
+    assert await book.change_file(replace(stored, size=1 << 40))
+    path = f"/v1/files/{made.id}/content"
+    async with deployment.client.stream("GET", path, headers=deployment.owner.bearer) as response:
+        assert response.headers["content-length"] == str(1 << 40)
+        async for _ in response.aiter_raw():
+            break
+    async with asyncio.timeout(10):
+        await ended.wait()
+    assert read > 1
+
+
 # -- the same upload twice
 
 
@@ -422,6 +453,20 @@ async def test_too_many_files_are_a_400_until_one_is_deleted(
     assert refused.value.code == "too_many_files"
     await client.files.delete(made[0].id)
     await client.files.create(file=("x", LINES), purpose="batch")
+
+
+async def test_files_whose_time_is_over_are_removed_when_the_accounts_are_counted(
+    deployment: Deployment, client: openai.AsyncOpenAI
+) -> None:
+    deployment.edge.storage._counts._keep_s = 0
+    book, account = await deployment.edge.storage.book(), deployment.owner.caller.account.id
+    first, second = [await client.files.create(file=("x", LINES), purpose="batch") for _ in range(2)]
+    stored = await book.file(account, first.id)
+    assert stored is not None
+    assert await book.change_file(replace(stored, expires_at=now_ms() - 1))
+    third = await client.files.create(file=("x", LINES), purpose="batch")
+    assert {key.rpartition("/")[2] for key in await kept(deployment)} == {second.id, third.id}
+    assert await book.file(account, first.id) is None
 
 
 async def test_too_many_at_once_are_a_429(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ from starlette.responses import Response
 
 from functions.edge.creation import answered
 from functions.edge.exchange import Exchange, Route
-from functions.edge.filing import found_file, is_over
+from functions.edge.filing import found_file
 from functions.edge.policies import POLICIES
 from functions.edge.query import FILE_ID, read_query
 from penstock.batches import Book
@@ -36,7 +36,7 @@ async def _files(book: Book, account_id: str, query: FilesQuery) -> list[File]:
         files = await book.files(
             account_id, purpose=purpose, after=after, limit=missing, newest_first=query.order == "desc"
         )
-        found += (file for file in files if not is_over(file, now))
+        found += (file for file in files if not file.over(now))
         if len(files) < missing:
             break
         after = files[-1].id
@@ -54,10 +54,7 @@ async def _delete(exchange: Exchange) -> Response:
     for batch in await storage.recent(account_id):
         if batch.input_file_id == file.id and not batch.status.final:
             raise Conflict(f"The batch {batch.id!r} is not done with this file yet.", code="file_in_use")
-    # Its content first: what has no record would be found by nobody.
-    await (await storage.objects()).delete([file.address])
-    await (await storage.book()).remove_file(account_id, file.id)
-    storage.file_removed(account_id)
+    await storage.remove([file])
     return answered(exchange, file.id, FileDeleted(id=file.id))
 
 
