@@ -102,6 +102,9 @@ class Worker:
             return Outcome.read(orjson.loads(await self._objects.get(shard_done(order.batch_id, order.shard))))
         except Missing:
             return None
+        except ValueError:
+            log.error("mark_unreadable", batch=order.batch_id, shard=order.shard)
+            return None  # the log says the same
 
     async def _carried_out(self, order: Order) -> Outcome:
         lines = await self._lines(order)
@@ -138,6 +141,8 @@ class Worker:
             capacity=self._capacity,
         )
         self._attempts.add(attempt)
+        if not self._open:
+            attempt.leave()
         try:
             return await attempt.run()
         finally:

@@ -108,6 +108,8 @@ async def test_a_finished_shard_is_finished(tmp_path: Path) -> None:
         assert await run(stand, given) == outcome
         await stand.objects.delete([shard_done(BATCH, 0)])  # whoever closed the log died before its mark
         assert await run(stand, given) == outcome == await stand.mark()
+        await stand.objects.put(shard_done(BATCH, 0), b"what is this")
+        assert await run(stand, given) == outcome == await stand.mark()
         assert await stand.log() == log
     assert len(engine.asked) == 3
 
@@ -446,6 +448,16 @@ async def test_several_shards_at_once_share_the_process(tmp_path: Path) -> None:
         await stand.agreed(0, 1, 2)
     assert [outcome.completed for outcome in outcomes] == [40, 40, 40]
     assert engine.most <= 12
+
+
+async def test_lines_with_long_answers_go_in_smaller_slices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admission, "MOST_ANSWERS", 3_500)  # those to two texts are expected to have some 1,100
+    async with shard_stand(tmp_path, ScriptedEngine()) as stand:
+        outcome = await run(stand, await stand.give([*[embedding(["a", "b"])] * 9, embedding(["a"] * 50)]))
+        log = await stand.log()
+        await stand.agreed()
+    assert outcome.completed == 10
+    assert [len(entry.lines) for entry in log if isinstance(entry, Begun)] == [3, 3, 3, 1]
 
 
 async def test_slices_follow_one_another_without_a_pause(tmp_path: Path) -> None:
