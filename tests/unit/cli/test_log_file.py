@@ -51,3 +51,14 @@ def test_a_large_log_begins_anew_under_its_writer_and_the_old_one_is_kept(tmp_pa
         writer.write(b"z")
     assert log.path.read_bytes() == b"z"
     assert (tmp_path / "gpu.log.1").read_bytes().endswith(b"xy")
+
+
+def test_the_last_error_of_one_kind_stands_above_others(tmp_path: Path) -> None:
+    log = log_with(
+        tmp_path,
+        '{"event": "model_unreadable", "level": "error", "error": "no weights in /m"}',
+        '{"event": "workers_broken", "level": "error", "error": "it cannot be loaded"}',
+        "something else",
+    )
+    assert log.last_error(0, "model_unreadable") == ("model_unreadable", "no weights in /m")
+    assert log.last_error(0, "other") == (None, "")

@@ -95,8 +95,9 @@ class Machine:
                 self._process.send_signal(number)
 
     def _failure(self, code: int, since: int) -> Failure:
-        _, error = self._log.last_error(since)
         if code == UNLOADABLE:
-            return Failure(f"the model cannot be loaded: {error or 'see the log'} ({self._log.path})")
+            _, reason = self._log.last_error(since, "model_unreadable")
+            return Failure(f"the model cannot be loaded: {reason or f'see {self._log.path}'}")
+        _, error = self._log.last_error(since)
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}: {error}"
         return Failure(f"the batch machine {how} ({self._log.path}); the same command goes on where it was")

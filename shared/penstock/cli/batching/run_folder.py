@@ -20,6 +20,7 @@ from penstock.cli.serving.model import choose, table_of
 from penstock.models import read_models
 
 _PART = 1 << 20  # bytes
+_KEPT = frozenset({"lock", "penstock.toml"})
 
 
 class RunFolder:
@@ -74,10 +75,10 @@ class RunFolder:
         return self._model_table
 
     def clear(self) -> None:
-        """Forget the run."""
+        """Forget the run; not its model, nor whose it is at present."""
         self.clear_objects()
         for file in self.path.iterdir():
-            if file.name != "lock":
+            if file.name not in _KEPT:
                 file.unlink()
 
     def clear_objects(self) -> None:

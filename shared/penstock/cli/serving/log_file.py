@@ -33,10 +33,10 @@ class LogFile:
             with self.path.open("r+b") as file:
                 file.truncate(0)
 
-    def last_error(self, since: int) -> tuple[str | None, str]:
+    def last_error(self, since: int, event: str | None = None) -> tuple[str | None, str]:
         """The last error after byte `since`: its `event` where it is one of our JSON lines, and its text.
 
-        A line that is not ours (a traceback's last one) is taken for an error.
+        A line that is not ours (a traceback's last one) is taken for an error. With an `event`, only such errors are.
         """
         with self.path.open("rb") as file:
             size = file.seek(0, 2)
@@ -44,9 +44,10 @@ class LogFile:
             lines = [line.decode("utf-8", "replace").strip() for line in file.read().splitlines()]
         for line in reversed(lines):
             entry = _entry(line)
-            if entry is None and line and not line.endswith(_UVICORN_LAST_WORDS):
+            if event is None and entry is None and line and not line.endswith(_UVICORN_LAST_WORDS):
                 return None, line.removeprefix("ERROR:").strip().rstrip(".")[:_SHOWN]
-            if entry is not None and "error" in entry and entry.get("level") in _ERRORS:
+            of_it = entry is not None and event in (None, entry.get("event"))
+            if entry is not None and of_it and "error" in entry and entry.get("level") in _ERRORS:
                 return str(entry.get("event")), str(entry["error"])[:_SHOWN]
         return None, ""
 
