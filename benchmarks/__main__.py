@@ -7,6 +7,7 @@ from functools import partial
 
 from rich.console import Console
 
+from benchmarks.batch.measure import measure as measure_batch
 from benchmarks.coldstart.measure import measure as measure_coldstart
 from benchmarks.edge.measure import measure as measure_edge
 from benchmarks.engine.measure import measure as measure_engine
@@ -17,6 +18,7 @@ from benchmarks.report import Report
 from benchmarks.streaming.measure import measure as measure_streaming
 
 _BENCHMARKS: dict[str, Callable[[bool, Callable[[str], None]], Report]] = {
+    "batch": measure_batch,
     "coldstart": measure_coldstart,
     "edge": measure_edge,
     "engine": measure_engine,
