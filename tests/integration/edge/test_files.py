@@ -370,10 +370,10 @@ async def test_a_client_that_leaves_during_a_download_ends_the_reading(
     async with deployment.client.stream("GET", path, headers=deployment.owner.bearer) as response:
         assert response.headers["content-length"] == str(1 << 40)
         async for _ in response.aiter_raw():
-            break
+            if read > 3:
+                break
     async with asyncio.timeout(10):
         await ended.wait()
-    assert read > 1
 
 
 # -- the same upload twice
