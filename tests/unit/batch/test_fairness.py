@@ -48,9 +48,10 @@ def test_of_an_account_s_batches_the_least_served_comes_first_and_then_the_oldes
 
 def test_an_account_with_many_batches_has_no_more_than_one_with_one() -> None:
     many = [open_batch(number, "acme", 5) for number in range(1, 9)]
-    assert Counter(
-        batch.account_id for batch, _ in chosen([*many, open_batch(9, "small", 9)], lambda _: 6, NOW)
-    ) == {"acme": 3, "small": 3}
+    assert Counter(batch.account_id for batch, _ in chosen([*many, open_batch(9, "small", 9)], lambda _: 6, NOW)) == {
+        "acme": 3,
+        "small": 3,
+    }
 
 
 def test_models_have_places_of_their_own() -> None:
