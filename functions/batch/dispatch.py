@@ -12,8 +12,9 @@ import structlog
 
 from functions.batch.at_once import at_once
 from functions.batch.changes import move
-from functions.batch.fairness import Open, chosen
+from functions.batch.fairness import Open, chosen, displaced
 from functions.batch.starting import Starter
+from functions.batch.workers import Workers, WorkersUnavailable
 from penstock.batches.protocol import Book
 from penstock.batches.records import Batch, Shard, ShardState, Status
 from penstock.clock import now_ms
@@ -46,8 +47,11 @@ class Directly:
 class Dispatcher:
     """Fills the places of every model. `at_once` is how many shards of a model may be under way; None: by its table."""
 
-    def __init__(self, book: Book, dispatch: Dispatch, models: ModelTable, at_once: int | None) -> None:
+    def __init__(
+        self, book: Book, dispatch: Dispatch, models: ModelTable, *, workers: Workers, at_once: int | None
+    ) -> None:
         self._book = book
+        self._workers = workers
         self._dispatch = dispatch
         self._models = models
         self._at_once = at_once
@@ -55,7 +59,10 @@ class Dispatcher:
     async def fill(self) -> int:
         """Send what there is a place for; how many shards that were."""
         now = now_ms()
-        choices = chosen(await self._open(now), self.places, now)
+        batches = await self._open(now)
+        for kept in displaced(batches, self.places, now):
+            await self._take_back(kept)  # its place is another's with the next look
+        choices = chosen(batches, self.places, now)
         sent = [(batch, shard) for batch, found in choices if (shard := await self._sent(found)) is not None]
         for batch, shards in groupby(sent, key=lambda one: one[0]):
             await self._dispatch.send(batch, [shard for _, shard in shards])
@@ -79,6 +86,17 @@ class Dispatcher:
 
         found = await at_once(LOOKS_AT_ONCE, look, await self._book.open_batches())
         return [one for one in found if one is not None]
+
+    async def _take_back(self, shard: Shard) -> None:
+        """Let a running shard wait again; its worker is told to stop, and whoever has it next goes on where it is."""
+        if await move(self._book, shard, state=ShardState.WAITING, since=now_ms(), call=None) is None:
+            return
+        log.info("shard_taken_back", batch=shard.batch_id, shard=shard.number)
+        try:
+            if shard.call is not None:
+                await self._workers.cancel(shard.model, shard.call)
+        except WorkersUnavailable as error:
+            log.warning("workers_unavailable", batch=shard.batch_id, shard=shard.number, reason=str(error))
 
     async def _sent(self, shard: Shard) -> Shard | None:
         return await move(self._book, shard, state=ShardState.SENT, since=now_ms())

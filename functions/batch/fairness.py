@@ -10,6 +10,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from penstock.batches.records import Batch, Shard, ShardState
+from penstock.clock import MINUTE
+
+PATIENCE = 10 * MINUTE
 
 UNDER_WAY = (ShardState.SENT, ShardState.RUNNING)
 
@@ -26,6 +29,41 @@ def chosen(batches: Sequence[Open], at_once: Callable[[str], int], now: int) -> 
     """The shards to be sent, in their order; `at_once` says how many of a model may be under way."""
     models = sorted({shard.model for one in batches for shard in one.shards})
     return [choice for model in models for choice in _of_model(batches, model, at_once(model), now)]
+
+
+def displaced(batches: Sequence[Open], at_once: Callable[[str], int], now: int) -> list[Shard]:
+    """Running shards that are to be taken back, one of a model: of whoever keeps most places while another has none.
+
+    Those places may be kept for long, by workers that wait for their account's limits; so nobody waits for them longer
+    than PATIENCE.
+    """
+    models = sorted({shard.model for one in batches for shard in one.shards})
+    found = (_displaced(batches, model, at_once(model), now) for model in models)
+    return [shard for shard in found if shard is not None]
+
+
+def _displaced(batches: Sequence[Open], model: str, at_once: int, now: int) -> Shard | None:
+    of_account = Counter(one.batch.account_id for one in batches for shard in one.shards if _has_place(shard, model))
+    left_out = any(
+        shard.model == model and due(shard, now - PATIENCE) and not of_account[one.batch.account_id]
+        for one in batches
+        for shard in one.shards
+    )
+    if not left_out or of_account.total() < at_once:
+        return None
+    most = max(sorted(of_account), key=lambda account: of_account[account])
+    running = [
+        shard
+        for one in batches
+        if one.batch.account_id == most
+        for shard in one.shards
+        if shard.model == model and shard.state is ShardState.RUNNING and now - shard.since > PATIENCE
+    ]
+    return min(running, key=lambda shard: (shard.since, shard.batch_id, shard.number), default=None)
+
+
+def _has_place(shard: Shard, model: str) -> bool:
+    return shard.model == model and shard.state in UNDER_WAY
 
 
 def due(shard: Shard, now: int) -> bool:
@@ -57,8 +95,5 @@ def _served(under_way: Mapping[tuple[str, str], int], batch: Batch) -> tuple[int
 
 def _under_way(batches: Sequence[Open], model: str) -> Counter[tuple[str, str]]:
     return Counter(
-        (one.batch.account_id, one.batch.id)
-        for one in batches
-        for shard in one.shards
-        if shard.model == model and shard.state in UNDER_WAY
+        (one.batch.account_id, one.batch.id) for one in batches for shard in one.shards if _has_place(shard, model)
     )

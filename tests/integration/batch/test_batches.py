@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from functions.batch import running
+from functions.batch import fairness, running
 from functions.batch.changes import change_batch
 from penstock.batches import addresses
 from penstock.batches.records import Hold, Purpose, ShardState, Status
@@ -198,6 +198,27 @@ async def test_a_mark_without_the_whole_shard_is_no_end(stand: Stand) -> None:
     batch = await stand.finish(batch_id)
     assert (batch.completed, len(stand.workers.orders)) == (2, 2)
     assert await stand.billed() == (2, 2 * USED.total_tokens)
+
+
+async def test_an_account_that_has_no_place_for_long_gets_one(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    stand.workers.mode = "held"
+    large = await stand.submit(12)
+    await stand.advance(large)  # it has all four places
+    small = await stand.submit(2, account="small")
+    await stand.advance(small)
+    assert stand.workers.of(small) == []
+    monkeypatch.setattr(fairness, "PATIENCE", -1)
+    await stand.advance(small)
+    assert stand.workers.cancelled == ["call-1"]
+    monkeypatch.undo()
+    await stand.advance(small)
+    assert stand.workers.of(small) == [0]
+    for call in ("call-1", "call-2", "call-3", "call-4", "call-5"):
+        await stand.workers.go(call)
+    stand.workers.mode = "done"
+    assert (await stand.finish(small)).completed == 2
+    assert (await stand.finish(large)).completed == 12
+    assert await stand.billed() == (14, 14 * USED.total_tokens)
 
 
 # -- stopping -----------------------------------------------------------------------------------------

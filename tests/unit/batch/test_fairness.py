@@ -7,9 +7,11 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.batch.fairness import Open, chosen
+from functions.batch.fairness import PATIENCE, Open, chosen, displaced
 from penstock.batches.records import Batch, Shard, ShardState
 from tests.unit.batch.inputs import BATCH, NOW
+
+LATER = NOW + PATIENCE + 1
 
 
 def open_batch(number: int, account: str, waiting: int, running: int = 0, model: str = "talker") -> Open:
@@ -63,6 +65,35 @@ def test_a_shard_that_waits_for_its_time_is_not_sent() -> None:
     batch = open_batch(1, "acme", 2)
     later = replace(batch.shards[0], since=NOW + 1)
     assert of(chosen([Open(batch.batch, [later, batch.shards[1]])], lambda _: 2, NOW)) == [("1", 1)]
+
+
+def taken_back(*batches: Open, places: int = 4, now: int = LATER) -> list[tuple[str, int]]:
+    return [(shard.batch_id[-1], shard.number) for shard in displaced(batches, lambda _: places, now)]
+
+
+def since(batch: Open, *times: int) -> Open:
+    """The same, its shards at that state since then."""
+    return Open(batch.batch, [replace(shard, since=at) for shard, at in zip(batch.shards, times, strict=True)])
+
+
+def test_whoever_has_nothing_for_long_gets_a_place_of_who_has_most() -> None:
+    large = since(open_batch(1, "acme", 0, running=3), NOW, NOW - 1, NOW)
+    other, small = since(open_batch(2, "third", 0, running=1), NOW - 9), since(open_batch(3, "small", 1), NOW)
+    assert taken_back(large, other, small) == [("1", 1)]
+
+
+def test_nothing_is_taken_back_before_its_time_or_where_there_is_room() -> None:
+    large, small = since(open_batch(1, "acme", 0, running=4), *[NOW] * 4), since(open_batch(2, "small", 1), NOW)
+    assert taken_back(large, small, now=NOW + PATIENCE - 1) == []
+    assert taken_back(large, small, places=5) == []
+    assert taken_back(since(large, *[LATER] * 4), small) == []
+
+
+def test_nothing_is_taken_back_for_who_has_a_place_or_wants_another_model() -> None:
+    large = since(open_batch(1, "acme", 0, running=3), *[NOW] * 3)
+    assert taken_back(large, since(open_batch(2, "small", 1, running=1), NOW, NOW)) == []
+    assert taken_back(large, since(open_batch(2, "acme", 1), NOW), places=3) == []
+    assert taken_back(large, since(open_batch(2, "small", 1, model="other"), NOW), places=3) == []
 
 
 @given(
