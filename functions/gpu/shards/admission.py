@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import count
 
 from functions.gpu.service import Service
+from functions.gpu.shards.giving_back import give_back
 from functions.gpu.shards.headroom import Headroom, headroom, limited, one_by_one
 from functions.gpu.shards.line import Line, Terms, read_line, refused
 from functions.gpu.shards.slices import Group
@@ -95,7 +96,7 @@ class Admission:
         except AccessDenied:
             return Wait(LEAST_WAIT_S)  # the lines are told why, when it is asked again
         except (LedgerUnavailable, TimeoutError):
-            await self._service.bookkeeper.release(lease)  # it may be the answer that was lost
+            await give_back(self._service.bookkeeper, lease)  # it may be the answer that was lost
             return Wait(LEDGER_AWAY_S)
         if isinstance(outcome, Refused):
             return self._refused(chosen, outcome)

@@ -13,6 +13,7 @@ from functions.gpu.shards.admission import Admission, Chosen, Told, Wait
 from functions.gpu.shards.answers import Answers, Broken
 from functions.gpu.shards.capacity import Capacity
 from functions.gpu.shards.ending import Ending, Why
+from functions.gpu.shards.giving_back import give_back
 from functions.gpu.shards.line import refused
 from functions.gpu.shards.shard_log import Fenced, ShardLog
 from functions.gpu.shards.slice import Running, Slice
@@ -104,7 +105,7 @@ class Attempt:
                 await writing
 
         owed = [book.settle(lease, usage, "completed") for lease, usage in history.owed.values()]
-        await asyncio.gather(*map(one, [*owed, *map(book.release, history.lost)]))
+        await asyncio.gather(*map(one, [*owed, *(give_back(book, lease) for lease in history.lost)]))
 
     async def _begin_all(self) -> None:
         await self._look_once()
@@ -140,13 +141,13 @@ class Attempt:
     async def _written(self, chosen: Chosen, lease: Lease, places: int) -> bool:
         """Write down that the slice is begun, and begin it; False where the end has come meanwhile."""
         if self._ending:
-            await self._service.bookkeeper.release(lease)
+            await give_back(self._service.bookkeeper, lease)
             return False
         number = self._log.history.next_slice
         try:
             await self._log.add(Begun(number, tuple(line.number for line in chosen.lines), lease))
-        except Fenced:
-            await self._service.bookkeeper.release(lease)
+        except (Fenced, ObjectsUnavailable):
+            await give_back(self._service.bookkeeper, lease)
             raise
         self._slices.take(len(chosen.lines) + len(chosen.told))
         running = asyncio.create_task(self._running.run(Slice(number, chosen.lines, chosen.told, lease, places)))

@@ -14,6 +14,7 @@ from functions.gpu.settlement import Outcome
 from functions.gpu.shards.answers import Answer, Answers
 from functions.gpu.shards.capacity import Capacity
 from functions.gpu.shards.ending import Ending, Why
+from functions.gpu.shards.giving_back import give_back
 from functions.gpu.shards.history import plus
 from functions.gpu.shards.line import Line
 from functions.gpu.shards.shard_log import Fenced, ShardLog
@@ -57,17 +58,17 @@ class Running:
         """
         answered = await self._answered(begun)
         if self._ending.why in (Why.LOST, Why.FAILED):
-            await self._bookkeeper.release(begun.lease)
+            await give_back(self._bookkeeper, begun.lease)
             return
         ended = _ended(begun, answered)
         if ended.lease is None:
-            await self._bookkeeper.release(begun.lease)
+            await give_back(self._bookkeeper, begun.lease)
         try:
             await self._log.add(ended)
             if not await self._log.intact():
                 raise Fenced
         except Fenced:
-            await self._bookkeeper.release(begun.lease)
+            await give_back(self._bookkeeper, begun.lease)
             raise
         if ended.lease is not None:
             await self._bookkeeper.settle(ended.lease, ended.usage, Outcome.COMPLETED)

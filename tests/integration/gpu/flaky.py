@@ -1,7 +1,11 @@
-"""Stores around real ones that fail by chance: before a call takes effect, or after it, so that its answer is lost."""
+"""Stores around real ones that fail by chance: before a call takes effect, or after it, so that its answer is lost.
+
+Object storage is asked three times before it counts as away, as its clients ask; a ledger once.
+"""
 
 import random
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from typing import Any, cast
 
 from penstock.ledger import Ledger, LedgerUnavailable
@@ -19,6 +23,8 @@ def flaky_objects(objects: Objects, rate: float, seed: int) -> Objects:
 
 
 class _Flaky:
+    tries = 1
+
     def __init__(self, store: Ledger | Objects, failure: type[Exception], rate: float, seed: int) -> None:
         self._store = store
         self._failure = failure
@@ -27,22 +33,30 @@ class _Flaky:
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         method = getattr(self._store, name)
+        if name == "close":
+            return cast("Callable[..., Any]", method)
 
         async def call(*args: Any, **kwargs: Any) -> Any:
-            if name == "close":
-                return await method()
-            chance = self._random.random()
-            if chance < self._rate / 2:
-                raise self._failure("before")
-            result = await method(*args, **kwargs)
-            if chance < self._rate:
-                raise self._failure("after")
-            return result
+            for _ in range(self.tries - 1):
+                with suppress(self._failure):
+                    return await self._once(method, *args, **kwargs)
+            return await self._once(method, *args, **kwargs)
 
         return call
 
+    async def _once(self, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        chance = self._random.random()
+        if chance < self._rate / 2:
+            raise self._failure("before")
+        result = await method(*args, **kwargs)
+        if chance < self._rate:
+            raise self._failure("after")
+        return result
+
 
 class _FlakyObjects(_Flaky):
+    tries = 3
+
     async def list(self, prefix: str) -> AsyncIterator[Object]:
         if self._random.random() < self._rate:
             raise self._failure("before")

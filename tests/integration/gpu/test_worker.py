@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from functions.gpu.engine import EngineError, Event, Sampling
-from functions.gpu.shards import admission, answers, attempt, shard_log
+from functions.gpu.shards import admission, answers, attempt, giving_back, shard_log
 from penstock.admission import request_id_of
 from penstock.batches.addresses import shard_done, work
 from penstock.batches.log import Attempt, Begun, Closed, Ended, close, unended
@@ -476,13 +476,14 @@ async def test_slices_follow_one_another_without_a_pause(tmp_path: Path) -> None
 async def test_stores_that_fail_lose_no_line_and_bill_none_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
-    """One call in ten fails, half of these after it took effect; whatever ends an attempt, another goes on."""
-    monkeypatch.setattr(shard_log, "PAUSES_S", (0.0, 0.0))
+    """One call in five fails, half of these after it took effect; whatever ends an attempt, another goes on."""
+    monkeypatch.setattr(shard_log, "PAUSES_S", ())
+    monkeypatch.setattr(giving_back, "PAUSES_S", (0.0, 0.0))
     monkeypatch.setattr(admission, "LEDGER_AWAY_S", 0.01)
     ended: list[Outcome] = []
     for attempt_seed in range(100 * seed, 100 * seed + 50):
-        ledger = flaky_ledger(await open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}"), 0.1, attempt_seed)
-        objects = flaky_objects(await open_objects(f"file://{tmp_path / 'objects'}"), 0.1, attempt_seed)
+        ledger = flaky_ledger(await open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}"), 0.2, attempt_seed)
+        objects = flaky_objects(await open_objects(f"file://{tmp_path / 'objects'}"), 0.2, attempt_seed)
         async with shard_stand(tmp_path, ScriptedEngine("a", "b"), ledger=ledger, objects=objects) as stand:
             given = await stand.give(chats(400))
             with suppress(Unavailable):
