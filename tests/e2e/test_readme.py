@@ -19,12 +19,16 @@ BIN = str(os.path.dirname(sys.executable))  # noqa: PTH120 (a symlink must stay 
 
 def run(service: Service, language: str, block: str) -> str:
     program = block.replace("http://127.0.0.1:8000", service.url).replace("ps_...", service.key)
-    program = program.replace("penstock chat ", f"penstock chat --url {service.url}/v1 ")
     command = (
         ["bash", "-euc", program.replace(".venv/bin", BIN)] if language == "sh" else [sys.executable, "-c", program]
     )
-    environment = {**os.environ, "PENSTOCK_API_KEY": service.key, "PENSTOCK_DATA": str(service.data)}
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60, cwd=ROOT, env=environment)
+    environment = {
+        **os.environ,
+        "PENSTOCK_API_KEY": service.key,
+        "PENSTOCK_BASE_URL": f"{service.url}/v1",
+        "PENSTOCK_DATA": str(service.data),
+    }
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=180, cwd=ROOT, env=environment)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
