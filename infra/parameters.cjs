@@ -22,7 +22,12 @@ const FORMS = {
   reservedConcurrency: COUNT,
   requestsPerSecond: COUNT,
   requestsAtOnce: COUNT,
-  reconcile: [/^(rate|cron)\(.+\)$/, 'an expression like rate(5 minutes)'],
+  reconcile: [/^(rate|cron)\(.+\)$/, 'an expression like rate(1 minute)'],
+  // Under what the functions take for drops; so that no result, and nothing of a batch under way, ever is one.
+  incomingPrefix: [/^incoming\/([\w.-]+\/)*$/, 'a prefix like incoming/ or incoming/nightly/'],
+  incomingSuffix: [/^[\w.-]*\.jsonl$/, 'a suffix like .jsonl'],
+  serviceKeyId: [/^\w{1,64}$/, "an API key's id"],
+  webhookUrl: [/^https:\/\/\S+$/, 'a URL that begins with https://'],
   keepData: SWITCH,
   logRetentionDays: COUNT,
   tracing: SWITCH,
@@ -104,7 +109,7 @@ const MANAGED = '/aws/reference/secretsmanager/';
 
 function optional(given) {
   const on = (is) => (is ? 'on' : 'off');
-  const names = ['secretsKeyArn', 'alarmEmail', 'monthlyBudgetUsd', 'domain', 'hostedZoneId'];
+  const names = ['webhookUrl', 'secretsKeyArn', 'alarmEmail', 'monthlyBudgetUsd', 'domain', 'hostedZoneId'];
   return {
     ...Object.fromEntries(names.map((name) => [name, on(given[name] !== null)])),
     // Functions that clients reach are open to whoever has a ticket: Modal asks for no token before them.

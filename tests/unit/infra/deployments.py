@@ -22,6 +22,7 @@ DEPLOYMENTS: dict[str, tuple[str, list[str]]] = {
             *("alarmEmail=alarms@lab.example", "monthlyBudgetUsd=100"),
             *("domain=api.lab.example", f"certificateArn={CERTIFICATE}", "hostedZoneId=Z0123"),
             *("secrets=/aws/reference/secretsmanager/penstock/production", f"secretsKeyArn={KEY}"),
+            *("serviceKeyId=key_0123", "webhookUrl=https://lab.example/hook"),
             *("corsOrigins=https://lab.example", "ledgerTable=penstock-restored"),
         ],
     ),

@@ -88,6 +88,21 @@ def topic_of_anybody(template: Template) -> None:
     policy["Statement"][0].update(Principal="*", Condition={})
 
 
+def notified_of_results(template: Template) -> None:
+    (first, _) = template.resources["BatchBucket"]["Properties"]["NotificationConfiguration"]["LambdaConfigurations"]
+    first["Filter"]["S3Key"]["Rules"][0]["Value"] = "results/"
+
+
+def forgotten_event(template: Template) -> None:
+    for one in template.of("Lambda::EventInvokeConfig").values():
+        one.pop("DestinationConfig", None)
+
+
+def messages(**values: object) -> Break:
+    """The one mapping of a queue to a function, changed."""
+    return lambda template: next(iter(template.of("Lambda::EventSourceMapping").values())).update(values)
+
+
 POST = "ApiGatewayMethodV1ChatCompletionsPost"
 ANY = "ApiGatewayMethodV1ChatCompletionsAny"
 TABLE = {"Fn::Sub": "arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/*"}
@@ -119,6 +134,12 @@ BREAKS: dict[str, tuple[Break, str]] = {
     "a bucket over HTTP": (drop("BatchBucketPolicy"), "without TLS"),
     "no dead letters": (forget("BatchQueue", "RedrivePolicy"), "no queue of dead letters"),
     "early dead letters": (change("BatchDeadLetters", MessageRetentionPeriod=60), "as long as its dead letters"),
+    "an uninvited bucket": (drop("DroppedPermission"), "BatchBucket may not invoke DroppedLambdaFunction"),
+    "another's bucket": (forget("BatchPermission", "SourceAccount"), "BatchPermission lets a bucket of another"),
+    "a loop": (notified_of_results, "of what functions write: results/*.jsonl"),
+    "a lost event": (forgotten_event, "an event that fails in BatchLambdaFunction is lost"),
+    "all or none": (messages(FunctionResponseTypes=[]), "takes all messages back with one"),
+    "twice at once": (change("BatchQueue", VisibilityTimeout=60), "may come again while QueueLambdaFunction"),
     "edge-optimised": (change("ApiGatewayRestApi", EndpointConfiguration={"Types": ["EDGE"]}), "not regional"),
     "no throttle": (change("ApiStage", MethodSettings=[{"ResourcePath": "/*", "HttpMethod": "*"}]), "any number"),
     "buffered after all": (integration(POST, ResponseTransferMode="BUFFERED"), "leads to"),
@@ -130,7 +151,7 @@ BREAKS: dict[str, tuple[Break, str]] = {
     "a long wait": (integration(ANY, TimeoutInMillis=30_000), "longer than API Gateway can"),
     "a longer function": (change("EdgeLambdaFunction", Timeout=29), "may take longer"),
     "a longer stream": (change("EdgeDashstreamLambdaFunction", Timeout=900), "may take longer"),
-    "a longer schedule": (change("ReconcilerLambdaFunction", Timeout=300), "scheduled again"),
+    "a longer schedule": (change("ReconcilerLambdaFunction", Timeout=60), "scheduled again"),
     "an early deployment": (deployment_alone, "does not wait for Throttled"),
     "a stage beside ours": (deployment_with_a_stage, "makes a stage"),
     "logs for ever": (forget("EdgeLogGroup", "RetentionInDays"), "logs of EdgeLambdaFunction"),

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Iterator
 
-from tests.unit.infra.rules import front, rights, storage, watch
+from tests.unit.infra.rules import events, front, rights, storage, watch
 from tests.unit.infra.template import Template
 
-RULES: tuple[Callable[[Template], Iterator[str]], ...] = (*rights.RULES, *storage.RULES, *front.RULES, *watch.RULES)
+RULES: tuple[Callable[[Template], Iterator[str]], ...] = (
+    *(*rights.RULES, *storage.RULES, *front.RULES, *events.RULES, *watch.RULES),
+)
 
 
 def breaches(template: Template) -> list[str]:

@@ -6,7 +6,7 @@ from tests.unit.infra.template import Method, Properties, Template, text
 
 BUFFERED_MS = 29_000  # API Gateway's longest wait for a whole answer
 STREAMED_MS = 900_000  # and for a stream's end
-SCHEDULED_S = 300  # a run of what is scheduled every five minutes ends before the next one
+SCHEDULED_S = 60  # a run of what is scheduled every minute ends before the next one
 WRAPPER = "AWS_LAMBDA_EXEC_WRAPPER"
 INVOKE = "arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path"
 

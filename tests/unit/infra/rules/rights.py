@@ -12,8 +12,13 @@ WILDCARDS = (
     ("xray:PutTelemetryRecords", "*"),
     # Six characters that Secrets Manager makes up, and the name before them.
     ("secretsmanager:GetSecretValue", "-??????"),
+    # Objects, by what their keys begin with.
+    *((action, "/*") for action in ("s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload")),
+    # What a batch is told by, of any batch.
+    ("s3:PutObject", "/work/*/poke.event"),
+    ("s3:PutObject", "/work/*/stop.json"),
 )
-SECRET = re.compile("KEY|SECRET|TOKEN|PASSWORD|CREDENTIAL")
+SECRET = re.compile("KEY(?!_ID)|SECRET|TOKEN|PASSWORD|CREDENTIAL")
 
 
 def each_function_has_a_role_of_its_own(template: Template) -> Iterator[str]:

@@ -18,7 +18,8 @@ def logs_end(template: Template) -> Iterator[str]:
 def each_function_is_watched(template: Template) -> Iterator[str]:
     watched = {(metric, name) for metric, name in _watched(template) if name}
     for name, function in template.functions().items():
-        wanted = {"Errors"} if function["FunctionName"].endswith("-reconciler") else {"Errors", "Throttles"}
+        # What nobody waits for is tried again where it was throttled.
+        wanted = {"Errors", "Throttles"} if "-edge" in function["FunctionName"] else {"Errors"}
         for metric in sorted(wanted - {metric for metric, of in watched if of == f"${{{name}}}"}):
             yield f"nobody is told of the {metric} of {name}"
 
@@ -45,7 +46,7 @@ def _watched(template: Template) -> Iterator[tuple[str, str]]:
 
 
 def alarms_reach_the_topic(template: Template) -> Iterator[str]:
-    topics = [{"Ref": name} for name in template.of("SNS::Topic")]
+    topics = [{"Ref": "Alarms"}]
     for name, alarm in template.of("CloudWatch::Alarm").items():
         if alarm.get("AlarmActions") != topics:
             yield f"{name} tells nobody"
