@@ -16,6 +16,7 @@ from transformers import LlamaConfig
 
 from tests.e2e.service import PATIENCE, Service, serving, wait_for
 from tests.integration.cli.command import PENSTOCK, ROOT, done, environment, json_of, penstock, refused
+from tests.integration.cli.processes import processes_of as all_processes_of
 from tests.tiny_model import make_tiny_model, make_tokenizer, tiny_sizes
 
 QUESTION: list[ChatCompletionMessageParam] = [{"role": "user", "content": "go"}]
@@ -41,16 +42,8 @@ def service(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Iterator[S
 
 
 def processes_of(data: Path) -> dict[str, int]:
-    """The edge and the GPU process that were started for a data directory."""
-    found = {}
-    for entry in Path("/proc").iterdir():
-        try:
-            words, settings = (entry / "cmdline").read_bytes(), (entry / "environ").read_bytes()
-        except OSError:
-            continue
-        if b"tethered" in words and f"sqlite:///{data}/".encode() in settings:
-            found["edge" if b"functions.edge" in words else "gpu"] = int(entry.name)
-    return found
+    """Each process that was started for a data directory, by what it is."""
+    return {kind: pid for pid, kind in all_processes_of(data).items()}
 
 
 def answers(service: Service) -> bool:
@@ -215,7 +208,7 @@ def test_a_later_start_shows_no_key_and_sigterm_is_a_clean_end(tmp_path: Path, m
 
 def test_ctrl_c_while_it_starts_is_a_clean_end(tmp_path: Path) -> None:
     with interrupted(tmp_path / "data") as process:
-        wait_for("both processes", lambda: len(processes_of(tmp_path / "data")) == 2)
+        wait_for("all processes", lambda: len(processes_of(tmp_path / "data")) == 3)
         process.send_signal(signal.SIGINT)
         text, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0
@@ -241,7 +234,7 @@ def test_no_process_outlives_its_supervisor(tmp_path: Path, model: Path, how: st
     with serving(tmp_path / "data", "--model", str(model)) as service:
         stream = service.client().chat.completions.create(model="tiny", messages=QUESTION, stream=True, temperature=0)
         next(stream)
-        assert len(processes_of(service.data)) == 2
+        assert len(processes_of(service.data)) == 3
         if how == "Ctrl-C twice":
             service.process.send_signal(signal.SIGINT)
             wait_for("the first Ctrl-C", lambda: "Stopping." in text_of(service))
@@ -249,5 +242,5 @@ def test_no_process_outlives_its_supervisor(tmp_path: Path, model: Path, how: st
         else:
             service.process.kill()
         code = service.process.wait(PATIENCE)
-        wait_for("the end of both", lambda: not processes_of(service.data))
+        wait_for("the end of all", lambda: not processes_of(service.data))
         assert code == (130 if how == "Ctrl-C twice" else -signal.SIGKILL)

@@ -13,9 +13,10 @@ import pytest
 
 from penstock.cli.failure import Failure
 from penstock.cli.serving import supervisor as supervisor_module
+from penstock.cli.serving.keeper import TRIES
 from penstock.cli.serving.log_file import LogFile
 from penstock.cli.serving.port import Port
-from penstock.cli.serving.process import served
+from penstock.cli.serving.process import Program, served
 from penstock.cli.serving.supervisor import Supervisor
 from penstock.clock import now_ms
 from penstock.ledger import Account, Bound, Caller, Key, Lease, Ledger, open_ledger
@@ -147,6 +148,62 @@ async def test_killing_does_not_wait(tmp_path: Path) -> None:
             stand.supervisor.kill()
             await asyncio.wait_for(stopping, PATIENCE / 2)
         assert not alive(pid)
+
+
+class Portless:
+    """A program that serves no port: it writes what it is to its log, and ends with its tether, or at once."""
+
+    def __init__(self, folder: Path, how: str, niceness: int = 0) -> None:
+        self.log = LogFile(folder / "portless.log")
+        self.program = Program(
+            *("portless", environment(), self.log, 5, "tests.integration.cli.portless", (how,)), niceness=niceness
+        )
+
+    async def lives(self, count: int) -> list[int]:
+        """Wait for so many lives; the process id of each."""
+        async with asyncio.timeout(PATIENCE):
+            while len(lines := self.log.path.read_text().splitlines() if self.log.size() else []) < count:
+                await asyncio.sleep(0.02)
+        return list(map(int, lines))
+
+
+@asynccontextmanager
+async def supervised(portless: Portless, folder: Path, said: list[str]) -> AsyncIterator[Supervisor]:
+    ledger = await open_ledger(f"sqlite:///{folder / 'ledger.db'}")
+    supervisor = Supervisor([portless.program], ledger, said.append)
+    supervisor.start()
+    try:
+        yield supervisor
+    finally:
+        await supervisor.stop()
+        await ledger.close()
+
+
+async def test_a_program_without_a_port_is_kept_too_and_yields_to_others(tmp_path: Path) -> None:
+    portless, said = Portless(tmp_path, "stay", niceness=7), list[str]()
+    async with supervised(portless, tmp_path, said) as supervisor:
+        await asyncio.wait_for(supervisor.keepers[0].ready.wait(), PATIENCE)
+        (first,) = await portless.lives(1)
+        os.kill(first, signal.SIGKILL)
+        _, second = await portless.lives(2)
+        assert second != first
+        async with asyncio.timeout(PATIENCE):
+            while os.getpriority(os.PRIO_PROCESS, second) != 7:
+                await asyncio.sleep(0.02)
+    assert not alive(second)
+    (line,) = said
+    assert line.startswith("The portless was killed by SIGKILL. It is started again in ")
+
+
+async def test_and_never_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("penstock.cli.serving.keeper._FIRST_DELAY", 0.01)
+    portless, said = Portless(tmp_path, "end"), list[str]()
+    async with supervised(portless, tmp_path, said) as supervisor:
+        failing = asyncio.create_task(supervisor.failure())
+        await portless.lives(TRIES + 2)
+        assert not failing.done()
+        failing.cancel()
+    assert all(line.startswith("The portless ended with code 4") for line in said)
 
 
 async def test_dead_leases_are_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
