@@ -4,6 +4,8 @@ import asyncio
 import logging
 import re
 import sqlite3
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
@@ -49,6 +51,18 @@ async def test_only_its_owner_can_read_the_file_and_its_log(ledger: Ledger, path
     files = list(path.parent.iterdir())
     assert {file.name for file in files} == {"ledger.db", "ledger.db-wal", "ledger.db-shm"}
     assert {oct(file.stat().st_mode & 0o777) for file in files} == {"0o600"}
+
+
+async def test_a_second_store_of_a_file_takes_no_lock_from_the_first(ledger: Ledger, path: Path) -> None:
+    """Its opening closed the file once, and with that the locks of the process were gone: the next process that ended
+    took the log away from under the first store, whose reads then failed with a disk I/O error."""
+    await enrol(ledger)
+    second = await SqliteLedger.open(path)
+    look = "import sqlite3, sys; db = sqlite3.connect(sys.argv[1]); db.execute('SELECT * FROM accounts'); db.close()"
+    await asyncio.to_thread(subprocess.run, [sys.executable, "-c", look, str(path)], check=True)
+    assert path.with_name("ledger.db-wal").exists()
+    assert len(await ledger.accounts()) == 1
+    await second.close()
 
 
 async def test_a_url_names_a_relative_or_an_absolute_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

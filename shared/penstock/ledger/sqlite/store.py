@@ -13,6 +13,7 @@ transactions that run, if there are any: for up to PATIENCE, where another proce
 """
 
 import asyncio
+import errno
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -59,7 +60,11 @@ class Store:
         """Open the file, made or migrated where needed. Raises LedgerUnavailable, with the reason."""
         try:
             # The mode is set at creation, so that nobody can read it in between; the log follows it.
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        except FileExistsError:
+            # It is not opened here: closing a file takes away all locks that this process has on it, other stores' too.
+            if path.is_dir():
+                raise LedgerUnavailable(f"cannot open the ledger {path}: {os.strerror(errno.EISDIR)}") from None
         except OSError as error:
             raise LedgerUnavailable(f"cannot open the ledger {path}: {error.strerror}") from error
         store = cls(path)
