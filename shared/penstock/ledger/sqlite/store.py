@@ -58,15 +58,7 @@ class Store:
     @classmethod
     async def open(cls, path: Path) -> "Store":
         """Open the file, made or migrated where needed. Raises LedgerUnavailable, with the reason."""
-        try:
-            # The mode is set at creation, so that nobody can read it in between; the log follows it.
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-        except FileExistsError:
-            # It is not opened here: closing a file takes away all locks that this process has on it, other stores' too.
-            if path.is_dir():
-                raise LedgerUnavailable(f"cannot open the ledger {path}: {os.strerror(errno.EISDIR)}") from None
-        except OSError as error:
-            raise LedgerUnavailable(f"cannot open the ledger {path}: {error.strerror}") from error
+        _make(path)
         store = cls(path)
         try:
             await store._prepare()
@@ -149,6 +141,19 @@ class Store:
             raise  # a mistake of ours, not of the store
         except (DatabaseError, InterfaceError) as error:
             raise LedgerUnavailable(str(error.orig)) from error
+
+
+def _make(path: Path) -> None:
+    """Make the file, where there is none. Raises LedgerUnavailable."""
+    try:
+        # The mode is set at creation, so that nobody can read it in between; the log follows it.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        # It is not opened here: closing a file takes away all locks that this process has on it, other stores' too.
+        if path.is_dir():
+            raise LedgerUnavailable(f"cannot open the ledger {path}: {os.strerror(errno.EISDIR)}") from None
+    except OSError as error:
+        raise LedgerUnavailable(f"cannot open the ledger {path}: {error.strerror}") from error
 
 
 async def _in_turn(threads: Executor, work: Callable[[], T]) -> T:
