@@ -41,7 +41,7 @@ class Plan:
     deaths: Mapping[Status, int]  # of advancers, in each state of the batch
     longest_life: Mapping[Status, int]  # calls that a mortal advancer makes in it
     worker_deaths: int
-    longest_work: float  # seconds that a mortal worker works
+    longest_work: int  # calls that a mortal worker makes
     workers: int = 2
     shard_lines: int = 200
 
@@ -85,9 +85,10 @@ class Havoc:
         """The batch once it is closed, in spite of everything."""
         starts = self.folder / "starts"
         starts.mkdir()
-        work = Work(self.plan.seed, self.plan.rate, self.plan.worker_deaths, self.plan.longest_work, starts)
+        plan, deaths = self.plan, self.folder / "deaths"
+        work = Work(plan.seed, plan.rate, plan.worker_deaths, plan.longest_work, deaths, starts)
         processes = Processes(
-            self.plan.workers,
+            plan.workers,
             {**os.environ, **self.environment, "CHAOS": work.written()},
             command=(sys.executable, *WORKER),
         )
@@ -102,7 +103,7 @@ class Havoc:
         return closed
 
     def deaths(self) -> Counter[str]:
-        """Of advancers, by the state of the batch."""
+        """Of advancers, by the state of the batch, and of workers."""
         return Counter(line.split()[0] for line in self.said_of_deaths().splitlines())
 
     def said_of_deaths(self) -> str:
@@ -113,10 +114,6 @@ class Havoc:
     def say(self) -> None:
         """For whoever reads a failure: how to have it again, and who died of what."""
         sys.stdout.write(f"PENSTOCK_CHAOS_SEED={self.plan.seed}\n{self.said_of_deaths()}")
-
-    def worker_deaths(self) -> int:
-        """How many workers were killed."""
-        return len(list((self.folder / "starts").glob("*.died")))
 
     async def _keep_advancing(self, batch: Batch, port: int, seat: int) -> None:
         """An advancer after the other, until the batch is closed."""

@@ -29,12 +29,13 @@ class Advance:
 
 @dataclass(frozen=True)
 class Work:
-    """For all workers: how they fail, and how many of them die, each so many seconds after its model was loaded."""
+    """For all workers: how they fail, and how many of them die, each after so many calls of its stores at most."""
 
     seed: str
     rate: float
     mortal: int  # the first so many
-    longest_life: float  # seconds
+    longest_life: int
+    deaths: Path  # where each death is written down
     starts: Path  # a folder with a file for each that was started
 
     def written(self) -> str:

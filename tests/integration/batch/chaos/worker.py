@@ -1,13 +1,10 @@
 """A worker process whose stores fail, and which may be killed: `python -m tests.integration.batch.chaos.worker`.
 
-It is functions.gpu.worker_process with the model, and does as CHAOS says (see `orders`). A death is SIGKILL, at any
-moment.
+It is functions.gpu.worker_process with the model, and does as CHAOS says (see `orders`).
 """
 
 import os
 import random
-import signal
-import threading
 from itertools import count
 from pathlib import Path
 
@@ -18,36 +15,25 @@ from tests.integration.batch.chaos.orders import Work
 from tests.integration.batch.chaos.trouble import Trouble
 from tests.integration.batch.chaos.unsteady import unsteady_ledger, unsteady_objects
 
-SHORTEST_LIFE_S = 0.2
+WORKING = "working"
 
 
 def make_unsteady(orders: Work, number: int) -> None:
-    """From here on its stores are in trouble; and from when it has a model, it has so long to live."""
-    trouble = Trouble(f"{orders.seed}/{number}", orders.rate, {}, orders.starts / "none")
+    """From here on its stores are in trouble; and once it has a model, it has so many calls to live."""
+    name = f"{orders.seed}/{number}"
+    life = random.Random(name).randint(2, orders.longest_life)
+    lives = {WORKING: life} if number < orders.mortal else {}
+    trouble = Trouble(name, orders.rate, lives, orders.deaths)
 
     async def ledger_of(url: str) -> Ledger:
         return unsteady_ledger(await open_ledger(url), trouble)
 
     async def objects_of(url: str) -> Objects:
-        if number < orders.mortal:
-            life = random.Random(f"{orders.seed}/{number}").uniform(SHORTEST_LIFE_S, orders.longest_life)
-            die_in(life, orders.starts / f"{number}.died")
+        trouble.state = WORKING
         return unsteady_objects(await open_objects(url), trouble)
 
     vars(service).update(open_ledger=ledger_of)
     vars(worker).update(open_objects=objects_of)
-
-
-def die_in(seconds: float, mark: Path) -> None:
-    """Be killed then, whatever is under way."""
-
-    def die() -> None:
-        mark.touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    timer = threading.Timer(seconds, die)
-    timer.daemon = True
-    timer.start()
 
 
 def number_in(starts: Path) -> int:
