@@ -18,14 +18,18 @@ LEAST, MOST = 24, 64  # bytes of a secret
 
 def check_url(url: str) -> str:
     """The URL, where messages may be sent there. Raises ValueError, which does not show it."""
-    try:
-        parts = urlsplit(url)
-        fine = bool(parts.hostname) and not parts.username and parts.port != 0
-    except ValueError:  # a port that is no number, or half an IPv6 address
-        fine = False
-    if not fine or not (parts.scheme == "https" or (parts.scheme == "http" and _loopback(parts.hostname or ""))):
+    if not _fine(url):
         raise ValueError("must be an https URL without a password; http only to this machine itself")
     return url
+
+
+def _fine(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        whole = bool(parts.hostname) and not parts.username and parts.port != 0
+    except ValueError:  # a port that is no number, or half an IPv6 address
+        return False
+    return whole and (parts.scheme == "https" or (parts.scheme == "http" and _loopback(parts.hostname or "")))
 
 
 def check_secret(text: str) -> bytes:
