@@ -92,11 +92,11 @@ class Processes:
             begun = await WorkerProcess.begin(self._command, {**self._environment, "PENSTOCK_MODEL": model}, self._over)
         except OSError as error:
             raise WorkersUnavailable(f"no worker process can be started: {error}") from None
-        log.info("worker_started", model=model, pid=begun.pid)
         processes.append(begun)
         watching = asyncio.create_task(self._watch(model, begun))
         self._watching[watching] = begun
         watching.add_done_callback(self._watching.pop)
+        log.info("worker_started", model=model, pid=begun.pid)
         return begun
 
     async def _watch(self, model: str, process: WorkerProcess) -> None:

@@ -6,6 +6,8 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import structlog
+
 
 class Context:
     """What Lambda says of an invocation."""
@@ -24,6 +26,8 @@ class Function:
         self._thread = ThreadPoolExecutor(1)
         sys.modules.pop(f"functions.batch.{name}", None)
         self.module: Any = importlib.import_module(f"functions.batch.{name}")
+        # It logs to what is the standard output now, which is not there any more in other tests.
+        structlog.configure(cache_logger_on_first_use=False)
 
     async def invoke(self, event: object, context: Context | None = None) -> dict[str, Any]:
         """What it answers."""
@@ -40,3 +44,4 @@ class Function:
         """As the container's end, but tidy: warnings are errors here."""
         await asyncio.get_running_loop().run_in_executor(self._thread, self.module._function.close)
         self._thread.shutdown()
+        structlog.reset_defaults()
