@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,18 +19,26 @@ BLOCKS: list[str] = re.findall(r"^```python\n(.*?)^```", TEXT, re.MULTILINE | re
 SHOWN = [
     r"^\S.*\n\d+ tokens, request req_\w+$",
     r"^[A-Z].*\n prompt_tokens=\d+ completion_tokens=\d+ ",
+    r"completed 2 of 2\n$",
     r"^[A-Z].*\n[A-Z].*\n\S+ ",
     r"^temperature is wrong: temperature: ",
 ]
+LINE = (
+    '{"custom_id": "%s", "method": "POST", "url": "/v1/chat/completions",'
+    ' "body": {"model": "demo", "messages": [{"role": "user", "content": "go"}], "max_tokens": 5}}\n'
+)
 GO: Any = [{"role": "user", "content": "go"}]
 
 
 @pytest.mark.parametrize(("block", "shown"), list(zip(BLOCKS, SHOWN, strict=True)))
-def test_a_program_of_the_page_runs(service: Service, block: str, shown: str) -> None:
+def test_a_program_of_the_page_runs(service: Service, block: str, shown: str, tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text(LINE % "one" + LINE % "two")
     program = block.replace("http://127.0.0.1:8000", service.url).replace("ps_...", service.key)
     environment = {**os.environ, "PENSTOCK_BASE_URL": f"{service.url}/v1", "PENSTOCK_API_KEY": service.key}
     command = [sys.executable, "-W", "error", "-c", program]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60, env=environment)
+    done = subprocess.run(
+        command, check=False, capture_output=True, text=True, timeout=180, env=environment, cwd=tmp_path
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert re.search(shown, done.stdout, re.DOTALL), done.stdout
 
