@@ -113,7 +113,7 @@ def deployed(folder: Path, build: Path, **parameters: str) -> Iterator[Deploymen
         stack = Stack("emulator", folder, {name: gpu_url if value == GPU else value for name, value in given.items()})
         stack.deploy()
         ledger = f"dynamodb://{stack.table()}"
-        let_functions_read_secrets(stack)
+        let_functions_do_what_aws_lets_them(stack)
         with _gpu_process(folder / GPU_LOG, listener, {**environment(aws_url), "PENSTOCK_LEDGER_URL": ledger}):
             admin_key = json.loads(penstock(ledger, "keys", "create", "--admin", "--json"))["key"]
             yield Deployment(stack, stack.url(), gpu_url, admin_key)
@@ -125,12 +125,17 @@ def put_secret(name: str, value: str) -> None:
     aws("ssm", "put_parameter", Name=where, Value=value, Type="SecureString", Overwrite=True)
 
 
-def let_functions_read_secrets(stack: Stack) -> None:
-    """Let the stack's roles read any parameter: ministack asks for that right where AWS asks for each one named."""
-    statement = {"Effect": "Allow", "Action": "ssm:GetParameters", "Resource": "*"}
+def let_functions_do_what_aws_lets_them(stack: Stack) -> None:
+    """Give the stack's roles the rights that ministack asks for and AWS does not.
+
+    To read any parameter, where AWS asks for each one named; to send several messages, where AWS asks for the right to
+    send one. And it is reached without TLS, which the bucket's policy denies.
+    """
+    statement = {"Effect": "Allow", "Action": ["ssm:GetParameters", "sqs:SendMessageBatch"], "Resource": "*"}
     policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
     for role in stack.resources("AWS::IAM::Role").values():
         aws("iam", "put_role_policy", RoleName=role, PolicyName="ministack", PolicyDocument=policy)
+    aws("s3", "delete_bucket_policy", Bucket=stack.outputs()["BatchBucket"])
 
 
 def penstock(ledger: str, *arguments: str) -> str:
