@@ -1,6 +1,7 @@
 """One attempt at a shard: slice after slice is begun, until all lines are done or something ends it.
 
-While one slice is answered the next are begun, as many as find places, so that the engine never waits for a line.
+The next slice is begun as soon as every line of those before has a place, and there is one more: so the engine never
+waits for a line, whatever a slice's last lines take, and few slices are under way at once.
 """
 
 import asyncio
@@ -50,6 +51,7 @@ class Attempt:
     ) -> None:
         self._order = order
         self._lines = len(lines)
+        self._in_slice = capacity.in_slice(len(lines))
         self._log = shard_log
         self._service = service
         self._objects = objects
@@ -59,6 +61,7 @@ class Attempt:
         self._admission = Admission(service, order, shard_log.history.attempts)
         self._running = Running(shard_log, answers, service.bookkeeper, capacity, self._ending)
         self._under_way: set[asyncio.Task[None]] = set()
+        self._latest: Slice | None = None
 
     def leave(self) -> None:
         """Begin no more, write down what has ended, and leave the rest to another worker."""
@@ -110,35 +113,43 @@ class Attempt:
     async def _begin_all(self) -> None:
         await self._look_once()
         await self._give_up_poison()
-        while not self._ending and (group := self._slices.next(self._capacity.in_slice)) is not None:
+        while not self._ending and (group := self._slices.next(self._in_slice)) is not None:
             if self._service.bookkeeper.full:
                 await self._ending.within(FULL_S)
                 continue
-            chosen = await self._admission.choose(group)
-            done = await self._begin(chosen, group) if isinstance(chosen, Chosen) else chosen
+            done = await self._begin(group)
             if isinstance(done, Told):
                 await self._tell(done.results)
                 self._slices.take(len(done.results))
             elif done is not None:
                 await self._ending.within(done.seconds)
 
-    async def _begin(self, chosen: Chosen, group: Group) -> Wait | Told | None:
-        """Have the lines answered, in the background; or what is to be done instead."""
-        places = self._capacity.most if group.suspects else len(chosen.lines)
-        if not await self._ending.unless(self._capacity.take(places)):
+    async def _begin(self, group: Group) -> Wait | Told | None:
+        """Have lines of the group answered, in the background; or what is to be done instead."""
+        places = self._capacity.most if group.suspects else 1
+        if not await self._ending.unless(self._find(places)):
             return None
         begun = False
         try:
+            chosen = await self._admission.choose(group)
+            if not isinstance(chosen, Chosen):
+                return chosen
             lease = await self._admission.reserve(chosen)
-            if isinstance(lease, Lease):
-                begun = await self._written(chosen, lease, places)
-                return None
-            return lease
+            if not isinstance(lease, Lease):
+                return lease
+            begun = await self._written(chosen, lease, alone=group.suspects)
+            return None
         finally:
-            if not begun:
+            if not (begun and group.suspects):
                 self._capacity.give(places)
 
-    async def _written(self, chosen: Chosen, lease: Lease, places: int) -> bool:
+    async def _find(self, places: int) -> None:
+        """Wait until every line that was begun has its place, and then for so many more."""
+        if self._latest is not None:
+            await self._latest.placed.wait()
+        await self._capacity.take(places)
+
+    async def _written(self, chosen: Chosen, lease: Lease, *, alone: bool) -> bool:
         """Write down that the slice is begun, and begin it; False where the end has come meanwhile."""
         if self._ending:
             await give_back(self._service.bookkeeper, lease)
@@ -150,7 +161,8 @@ class Attempt:
             await give_back(self._service.bookkeeper, lease)
             raise
         self._slices.take(len(chosen.lines) + len(chosen.told))
-        running = asyncio.create_task(self._running.run(Slice(number, chosen.lines, chosen.told, lease, places)))
+        self._latest = Slice(number, chosen.lines, chosen.told, lease, alone)
+        running = asyncio.create_task(self._running.run(self._latest))
         self._under_way.add(running)
         running.add_done_callback(self._slice_over)
         return True

@@ -1,13 +1,14 @@
-"""A slice under way: its lines are answered at once; what they came to is one entry of the log, then one settlement.
+"""A slice under way: its lines are answered, each as soon as it has a place; what they came to is one entry of the log,
+then one settlement.
 
 Only what is in that entry exists. It is written before the lease is settled, so whoever takes the shard over, or joins
 its results, settles the very same again. Lines that had no answer when the work ended are in no entry, and cost
-nothing.
+nothing; nor do those that were answered in a slice whose worker died.
 """
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from functions.gpu.bookkeeper import Bookkeeper
 from functions.gpu.settlement import Outcome
@@ -27,16 +28,18 @@ Answered = dict[int, tuple[Line, Answer]]
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """Lines that were begun, what was set aside for them, and the places they hold.
+    """Lines that were begun, and what was set aside for them.
 
-    `told` are results of others, which are written down with theirs.
+    `told` are results of others, which are written down with theirs. One that is `alone` has all places, and gives them
+    back at its end; else each line asks for one, and `placed` is set when none waits any more.
     """
 
     number: int
     lines: Sequence[Line]
     told: Sequence[Result]
     lease: Lease
-    places: int
+    alone: bool
+    placed: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Running:
@@ -80,11 +83,16 @@ class Running:
         async def answer(line: Line) -> None:
             answers[line.number] = line, await self._answers.answer(line, begun.lease)
 
-        # A place is free again as soon as its line has ended, unless nothing may run beside it.
-        own = 1 if begun.places == len(begun.lines) else 0
-        tasks = [asyncio.create_task(answer(line)) for line in begun.lines]
-        for task in tasks:
-            task.add_done_callback(lambda _: self._capacity.give(own))
+        async def in_turn(line: Line) -> None:
+            await self._capacity.take(1)
+            try:
+                if line is begun.lines[-1]:
+                    begun.placed.set()
+                await answer(line)
+            finally:
+                self._capacity.give(1)
+
+        tasks = [asyncio.create_task(answer(line) if begun.alone else in_turn(line)) for line in begun.lines]
         coming = asyncio.create_task(self._ending.wait())
         try:
             await _all_or(coming, tasks)
@@ -93,7 +101,9 @@ class Running:
             for task in tasks:
                 task.cancel()
             await asyncio.wait({*tasks, coming})
-            self._capacity.give(begun.places - own * len(begun.lines))
+            begun.placed.set()
+            if begun.alone:
+                self._capacity.give(self._capacity.most)
         for task in tasks:
             if not task.cancelled():
                 task.result()

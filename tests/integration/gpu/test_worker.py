@@ -243,7 +243,7 @@ async def test_a_stop_ends_what_runs_and_keeps_what_is_done(tmp_path: Path) -> N
         assert (await stand.ledger.audit(now_ms())).leases == 0
     assert engine.active == 0
     assert (outcome.completed, outcome.failed) == (10, 0)
-    assert len(engine.asked) <= 128
+    assert len(engine.asked) <= 10 + 128  # those that were answered, and one for each place
 
 
 async def test_an_expired_order_begins_nothing(tmp_path: Path) -> None:
@@ -470,6 +470,64 @@ async def test_slices_follow_one_another_without_a_pause(tmp_path: Path) -> None
         assert not [entry for entry in await stand.log() if isinstance(entry, Ended)]
         gate.set()
         assert (await running).completed == 200
+
+
+async def test_a_large_shard_goes_in_few_slices_whose_lines_wait_for_places(tmp_path: Path) -> None:
+    """A slice has more lines than places; no line is answered beyond these, and only one slice's wait for one."""
+    engine, gate = PickyEngine("a"), asyncio.Event()
+    engine.held = {f"number {number}": gate for number in range(2_000)}
+    async with shard_stand(tmp_path, engine) as stand:
+        running = asyncio.create_task(run(stand, await stand.give(chats(1_100))))
+        await until("all places are taken", lambda: engine.active == 128)
+        assert [len(entry.lines) for entry in await stand.log() if isinstance(entry, Begun)] == [256]
+        gate.set()
+        outcome = await running
+        await stand.agreed()
+        log = await stand.log()
+        records = await stand.ledger.records()
+    assert (outcome.completed, engine.most) == (1_100, 128)
+    assert [len(entry.lines) for entry in log if isinstance(entry, Begun)] == [256, 256, 256, 256, 76]
+    assert sorted(record.requests for record in records) == [76, 256, 256, 256, 256]
+
+
+async def test_a_slices_last_lines_do_not_keep_the_next_one_waiting(tmp_path: Path) -> None:
+    engine, gate = PickyEngine("a"), asyncio.Event()
+    engine.held = {"number 255": gate}
+    async with shard_stand(tmp_path, engine) as stand:
+        running = asyncio.create_task(run(stand, await stand.give(chats(1_024))))
+        await until("all others are answered", lambda: len(engine.asked) == 1_024 and engine.active == 1)
+        gate.set()
+        assert (await running).completed == 1_024
+
+
+async def test_a_stop_amid_a_large_slice_keeps_what_is_answered_and_asks_nothing_more(tmp_path: Path) -> None:
+    engine = PickyEngine("a")
+    engine.held = {f"number {number}": asyncio.Event() for number in range(40, 1_024)}
+    async with shard_stand(tmp_path, engine) as stand:
+        running = asyncio.create_task(run(stand, await stand.give(chats(1_024))))
+        await until("forty are answered", lambda: engine.active == 128 and len(engine.asked) == 168)
+        await stand.stop()
+        outcome = await running
+        await stand.agreed()
+        assert (await stand.ledger.audit(now_ms())).leases == 0
+    assert (outcome.completed, outcome.failed) == (40, 0)
+    assert (engine.active, len(engine.asked)) == (0, 168)
+
+
+async def test_a_death_amid_large_slices_loses_their_lines_and_bills_none_of_them(tmp_path: Path) -> None:
+    engine = PickyEngine("a")
+    engine.fatal = {"number 300"}
+    async with shard_stand(tmp_path, engine) as stand:
+        with pytest.raises(Unavailable):
+            await run(stand, await stand.give(chats(1_024)))
+        await stand.agreed()
+        done = len(await stand.results())
+    assert done in (0, 256)
+    fresh = PickyEngine("a")
+    async with shard_stand(tmp_path, fresh) as stand:
+        assert (await run(stand, order())).completed == 1_024
+        await stand.agreed()
+    assert len(fresh.asked) == 1_024 - done
 
 
 @pytest.mark.parametrize("seed", range(3))
