@@ -12,7 +12,7 @@ import structlog
 
 from functions.batch.at_once import at_once
 from functions.batch.changes import move
-from functions.batch.fairness import Open, chosen, displaced
+from functions.batch.fairness import Open, Places, chosen, displaced
 from functions.batch.starting import Starter
 from functions.batch.workers import Workers, WorkersUnavailable
 from penstock.batches.protocol import Book
@@ -45,24 +45,36 @@ class Directly:
 
 
 class Dispatcher:
-    """Fills the places of every model. `at_once` is how many shards of a model may be under way; None: by its table."""
+    """Fills the places of every model.
+
+    `at_once` is how many shards of a model may be under way; None: by its table. `of_account` is how many of an account
+    may be, of all models.
+    """
 
     def __init__(
-        self, book: Book, dispatch: Dispatch, models: ModelTable, *, workers: Workers, at_once: int | None
+        self,
+        book: Book,
+        dispatch: Dispatch,
+        models: ModelTable,
+        *,
+        workers: Workers,
+        at_once: int | None,
+        of_account: int,
     ) -> None:
         self._book = book
         self._workers = workers
         self._dispatch = dispatch
         self._models = models
         self._at_once = at_once
+        self._places = Places(self.places, of_account)
 
     async def fill(self) -> int:
         """Send what there is a place for; how many shards that were."""
         now = now_ms()
         batches = await self._open(now)
-        for kept in displaced(batches, self.places, now):
+        for kept in displaced(batches, self._places, now):
             await self._take_back(kept)  # its place is another's with the next look
-        choices = chosen(batches, self.places, now)
+        choices = chosen(batches, self._places, now)
         sent = [(batch, shard) for batch, found in choices if (shard := await self._sent(found)) is not None]
         for batch, shards in groupby(sent, key=lambda one: one[0]):
             await self._dispatch.send(batch, [shard for _, shard in shards])

@@ -89,7 +89,14 @@ class Plant:
             validating=Validating(book, objects, ledger, models, settings),
             running=Running(book, objects, workers, settings.shard_attempts, asked_after=asked_after),
             ending=Ending(book, objects, ledger, Notices.of(settings)),
-            dispatcher=Dispatcher(book, dispatch(starter), models, workers=workers, at_once=settings.shards_at_once),
+            dispatcher=Dispatcher(
+                book,
+                dispatch(starter),
+                models,
+                workers=workers,
+                at_once=settings.shards_at_once,
+                of_account=settings.shards_of_account,
+            ),
         )
         return cls(settings, models, ledger, book, objects, batches, starter, opened)
 

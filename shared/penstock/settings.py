@@ -137,6 +137,8 @@ class BatchSettings(LedgerSettings):
     shard_lines: int = Field(default=2_000, ge=1, le=10_000)
     # Shards of a model under way at once, of all batches; unset, twice its max_containers.
     shards_at_once: int | None = Field(default=None, ge=1, le=10_000)
+    # And of an account, of all models: its leases are one item of DynamoDB, which carries some 100 containers.
+    shards_of_account: int = Field(default=200, ge=1, le=10_000)
     # Times that a shard is started, without a line more than before, until what is left of it is given up.
     shard_attempts: int = Field(default=5, ge=1, le=100)
     # Modal's token of the deployment; unset, as Modal's client finds it.
