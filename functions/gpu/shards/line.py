@@ -19,6 +19,10 @@ from penstock.prices import Price
 MOST_LINES = 10_000  # of a shard
 TOKEN_BYTES = 8  # of an answer, to reckon with; logprobs are some more
 LOGPROB_BYTES = 150  # of one candidate
+# Of an answer whose length nobody has limited, tokens, or this part of the context where that is more: few are as long
+# as the context allows, and a slice of those that are is no larger than one answer may be (answers.MAX_ANSWER).
+EXPECTED_TOKENS = 1_024
+EXPECTED_PART = 8
 NUMBER_BYTES = 13  # of an embedding
 ENVELOPE_BYTES = 1_000
 
@@ -34,7 +38,7 @@ class Line:
     path: str
     body: bytes
     bound: Bound
-    answer_bytes: int  # that its answer will hardly have more than
+    answer_bytes: int  # that its answer is expected to have at most
 
     def refused(self, error: ApiError) -> Result:
         """Its result, where it is not answered."""
@@ -99,12 +103,16 @@ def refused(line: ShardLine, batch_id: str, error: ApiError) -> Result:
     return Result(number, error.status, request_id(batch_id, number), orjson.dumps(error.envelope()))
 
 
+def _expected_tokens(model: ServedModel) -> int:
+    return min(model.context_length, max(EXPECTED_TOKENS, model.context_length // EXPECTED_PART))
+
+
 def _answer_bytes(line: ShardLine, demands: Iterable[Demand], terms: Terms) -> int:
-    """What the answer may come to. The body was found good, so its fields are what they should be."""
+    """What the answer is expected to come to. The body was found good, so its fields are what they should be."""
     body, tokens, prompts = line["body"], 0, 0
     for demand in demands:
         prompts += 1
-        most = terms.model.context_length if demand.max_tokens is None else demand.max_tokens
+        most = _expected_tokens(terms.model) if demand.max_tokens is None else demand.max_tokens
         echoed = demand.prompt_bytes + (demand.prompt_tokens or 0) if body.get("echo") else 0
         tokens += demand.choices * min(most + echoed, terms.model.context_length)
     asked = int(body.get("logprobs") or 0)  # a chat's is True, or False

@@ -1,11 +1,12 @@
 """A line, read as a request over HTTP would be, and what is reserved and expected for it."""
 
+from dataclasses import replace
 from typing import Any
 
 import orjson
 import pytest
 
-from functions.gpu.shards.line import Terms, read_line, read_shard
+from functions.gpu.shards.line import ENVELOPE_BYTES, TOKEN_BYTES, Terms, read_line, read_shard
 from penstock.admission import request_id_of
 from penstock.batches.orders import ShardLine
 from penstock.errors import ApiError
@@ -52,6 +53,19 @@ def test_a_line_has_an_id_of_its_own_and_the_bound_of_what_it_asks() -> None:
 )
 def test_how_long_an_answer_may_be(body: dict[str, Any], least: int, most: int) -> None:
     assert least <= read_line(line_of(body), terms()).answer_bytes <= most
+
+
+@pytest.mark.parametrize(
+    ("context", "expected"), [(500, 500), (1_024, 1_024), (4_096, 1_024), (32_768, 4_096), (131_072, 16_384)]
+)
+def test_answers_without_a_limit_are_not_expected_to_fill_a_long_context(context: int, expected: int) -> None:
+    given = terms()
+    long = replace(given, model=given.model.model_copy(update={"context_length": context}))
+    line = read_line(line_of(chat("hello")), long)
+    assert line.answer_bytes == ENVELOPE_BYTES + TOKEN_BYTES * expected
+    assert line.bound.tokens == context  # that is set aside all the same
+    said = read_line(line_of(chat("hello", max_tokens=context - 100)), long)
+    assert said.answer_bytes == ENVELOPE_BYTES + TOKEN_BYTES * (context - 100)
 
 
 @pytest.mark.parametrize(
