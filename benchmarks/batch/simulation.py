@@ -1,13 +1,15 @@
 """`python -m benchmarks.batch.simulation`: a batch on very many containers, event by event, on one computer.
 
-Containers work as Penstock's do: each has a few slices under way (functions.gpu.shards.capacity), so that its engine
-has the next one's lines when a slice ends; each slice is reserved, begun in the log, run, ended in the log, settled and
-released. What is simulated is who waits for whom; the times are parameters, each with where it comes from in TIMES.
+Containers work as Penstock's do. Each has a few shards; of each it begins the next slice when the last line of the one
+before has a place (functions.gpu.shards). A slice is reserved, begun in the log, run, ended in the log, settled and
+released; its lease lives until its longest answer is there, while the next slices' lines are answered. What is
+simulated is who waits for whom; the times are parameters, each with where it comes from in TIMES.
 
 The account's item is a queue: a partition of DynamoDB takes 1,000 write units a second, and each write takes one for
 each KB of the item, which grows with the live leases. DynamoDB does not queue but throttles, and the ledger comes again
 after a pause: where the item is busy all the time, things are worse than here. No container dies, and none waits for
-another's GPU; the machine of batches is not in the model, for it does one thing a shard.
+another's GPU; the machine of batches is not in the model, for it does one thing a shard. The cap on an account's shards
+is not kept, so that it is seen what it is for.
 """
 
 import argparse
@@ -22,6 +24,13 @@ from itertools import count
 from benchmarks.ledger.cost import PARTITION_UNITS
 from benchmarks.ledger.item_size import write_units
 from benchmarks.report import Column, Report, Row, Table
+from functions.gpu.shards.admission import MOST_ANSWERS
+from functions.gpu.shards.capacity import Capacity
+from functions.gpu.shards.line import ENVELOPE_BYTES, TOKEN_BYTES
+from penstock.settings import BatchSettings
+
+MOMENT = 1e-6  # seconds, within which two times are the same
+ANSWER_TOKENS = 16_384  # that a line may have, where it may have many
 
 Wait = Generator[float, None, None]
 """A part of what somebody does: it gives the seconds that pass, one after the other."""
@@ -33,14 +42,30 @@ class Times:
 
     cold_start: float = 30.0  # assumed: until a container has its model
     tokens_per_s: float = 4_000.0  # assumed for an H100, as in docs/cost.md: all answers of a container together
-    answer_tokens: float = 300.0  # assumed, of a line, on the average; exponentially spread
+    answer_tokens: float = 300.0  # assumed, of a line, on the average; exponentially spread, without an end
+    running: int = 64  # lines that an engine answers side by side: PENSTOCK_MAX_RUNNING, as it is unless said
     line_cpu: float = 0.002  # measured: `scripts/bench batch`, the worker's part of a line
     put: float = 0.1  # published: S3's small objects, 100 to 200 ms
     write: float = 0.008  # published: a write of DynamoDB from Lambda (docs/scale.md)
     transaction: float = 0.025  # published, there
     item: int = 617  # computed: bytes of an account's item with one key, and
     live: int = 55  # of each live lease of several requests (docs/scale.md)
-    slices: int = 3  # that a container has under way
+    shards: int = 2  # that a container has (docs/batch.md)
+
+    @property
+    def places(self) -> int:
+        """Lines that a container has under way, some of them waiting in its engine."""
+        return 2 * self.running
+
+    @property
+    def line(self) -> float:
+        """Seconds that a line is answered for, on the average, in an engine that is full."""
+        return self.running * self.answer_tokens / self.tokens_per_s
+
+    @property
+    def ahead(self) -> float:
+        """Seconds that an engine can work on lines that have a place and have not begun."""
+        return (self.places - self.running) * self.answer_tokens / self.tokens_per_s
 
 
 TIMES = Times()
@@ -104,6 +129,11 @@ class Server:
     free_at: float = 0.0
     busy: float = 0.0
 
+    @property
+    def backlog(self) -> float:
+        """Seconds until nobody waits."""
+        return max(self.free_at - self.clock.now, 0.0)
+
     def serve(self, seconds: float) -> float:
         """Be served for so long; seconds until that is over."""
         begin = max(self.free_at, self.clock.now)
@@ -148,8 +178,8 @@ class Simulation:
         starts = [self.times.cold_start * chance.uniform(0.5, 1.5) for _ in engines]
         for number, (engine, start) in enumerate(zip(engines, starts, strict=True)):
             account = number % setting.accounts
-            for _ in range(self.times.slices):
-                self.clock.begin(self._lane(start, engine, items[account], left[account], chance))
+            for _ in range(self.times.shards):
+                self.clock.begin(self._shards(start, engine, items[account], left[account], chance))
         self.clock.run()
         return Outcome(
             seconds=self.ended,
@@ -159,24 +189,40 @@ class Simulation:
             most_live=max(item.most_live for item in items),
         )
 
-    def _lane(self, start: float, engine: Server, item: AccountItem, left: "deque[int]", chance: random.Random) -> Wait:
+    def _shards(
+        self, start: float, engine: Server, item: AccountItem, left: "deque[int]", chance: random.Random
+    ) -> Wait:
         """One slice after the other, of those that are left to the account."""
         yield start
         while left:
+            if (wait := engine.backlog - self.times.ahead) > MOMENT:  # until a place is free
+                yield wait
+                continue
             left.popleft()
             yield item.write(1)
             yield self.times.put
-            yield engine.serve(self._service(chance))
-            yield self.times.put
-            yield self.times.transaction
-            yield item.write(-1)
-            self.ended = self.clock.now
+            begun = engine.serve(self._service(chance))
+            self.clock.begin(self._end(begun + self._last(chance), item))
+
+    def _end(self, answered: float, item: AccountItem) -> Wait:
+        """What comes of a slice whose last line has its answer by then."""
+        yield answered
+        yield self.times.put
+        yield self.times.transaction
+        yield item.write(-1)
+        self.ended = self.clock.now
 
     def _service(self, chance: random.Random) -> float:
         """Seconds that an engine has with a slice, its lines side by side with those of others."""
         lines = self.setting.slice_lines
         tokens = chance.gammavariate(lines, self.times.answer_tokens)  # the sum of so many exponential lengths
         return max(tokens / self.times.tokens_per_s, lines * self.times.line_cpu)
+
+    def _last(self, chance: random.Random) -> float:
+        """Seconds from when a slice's last line has begun until its longest one has ended."""
+        # What is left of exponential lengths is as long as a whole one, however much of them is done.
+        lines = min(self.setting.slice_lines, self.times.running)
+        return self.times.line * max(chance.expovariate(1.0) for _ in range(lines))
 
 
 def table(settings: Sequence[Setting], times: Times) -> Table:
@@ -208,9 +254,16 @@ def table(settings: Sequence[Setting], times: Times) -> Table:
     )
     notes = (
         f"{settings[0].lines:,} lines of {times.answer_tokens:g} tokens, {times.tokens_per_s:g} tokens/s a container;",
-        "the cold start is in the minutes and in the lines a second.",
+        "the cold start and the last answers are in the minutes and in the lines a second.",
     )
     return Table("simulation", "A batch on many containers, simulated", columns, rows, notes)
+
+
+def slices(times: Times) -> Sequence[int]:
+    """Lines of a slice: of a whole shard, and where its lines may have long answers."""
+    lines: int = BatchSettings.model_fields["shard_lines"].default
+    most = Capacity(times.places).in_slice(lines)
+    return most, min(most, MOST_ANSWERS // (ENVELOPE_BYTES + ANSWER_TOKENS * TOKEN_BYTES))
 
 
 def main() -> None:
@@ -224,8 +277,8 @@ def main() -> None:
     times = replace(TIMES, answer_tokens=options.answer_tokens, tokens_per_s=options.tokens_per_s)
     settings = [
         Setting(containers, accounts, slice_lines, options.lines)
-        for slice_lines in (42, 64, 256)
-        for containers, accounts in ((10, 1), (100, 1), (300, 1), (1_000, 1), (1_000, 10))
+        for slice_lines in slices(times)
+        for containers, accounts in ((10, 1), (100, 1), (200, 1), (300, 1), (1_000, 1), (1_000, 10))
     ]
     begun = time.monotonic()
     tables = [table(settings, times)]

@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from benchmarks.batch.questions import as_input, questions
-from benchmarks.batch.simulation import TIMES, Clock, Setting, Simulation, table
+from benchmarks.batch.simulation import TIMES, Clock, Setting, Simulation, slices, table
 from benchmarks.batch.tables import overhead_table, steps_table, throughput_table
 from benchmarks.batch.turn import Processors, Turn, descendants
 from benchmarks.spread import Spread
@@ -101,17 +101,17 @@ def test_what_is_to_happen_happens_in_its_order() -> None:
 
 
 def test_an_engine_that_never_waits_answers_as_fast_as_it_can() -> None:
-    outcome = Simulation(Setting(4, 1, 50, 20_000), NO_WAITS).run()
+    outcome = Simulation(Setting(4, 1, 256, 100_000), NO_WAITS).run()
     fastest = 4 * NO_WAITS.tokens_per_s / NO_WAITS.answer_tokens
     assert outcome.lines_per_s == pytest.approx(fastest, rel=0.05)
     assert outcome.engines_busy == pytest.approx(1, rel=0.05)
 
 
 def test_an_accounts_item_lets_so_many_slices_through_and_no_more() -> None:
-    """With ten leases that live at most the item has two KB at most: 2,000 write units for each 500 slices."""
-    times = replace(NO_WAITS, answer_tokens=0.001, line_cpu=0.0, slices=10)
+    """With twenty leases that live at most the item has two KB at most: 2,000 write units for each 500 slices."""
+    times = replace(NO_WAITS, answer_tokens=0.001, line_cpu=0.0, shards=10)
     outcome = Simulation(Setting(1, 1, 10, 50_000), times).run()
-    assert outcome.most_live == 10
+    assert 10 <= outcome.most_live <= 20  # one that is begun and one that is ended, for each shard
     slices_per_s = outcome.lines_per_s / 10
     assert 1_000 / (2 * 2) <= slices_per_s <= 1_000 / 2
     assert outcome.items_busy == pytest.approx(1, rel=0.02)
@@ -122,6 +122,16 @@ def test_more_accounts_carry_more_containers() -> None:
     assert one.items_busy > 0.9
     assert ten.lines_per_s > 2 * one.lines_per_s
     assert ten.most_live < one.most_live
+
+
+def test_larger_slices_are_fewer_leases_that_live() -> None:
+    large, small = (Simulation(Setting(20, 1, lines, 100_000), TIMES).run() for lines in slices(TIMES))
+    assert 2 * large.most_live < small.most_live
+    assert 2 * large.items_busy < small.items_busy
+
+
+def test_slices_are_as_large_as_the_worker_s() -> None:
+    assert slices(TIMES) == (256, 63)
 
 
 def test_the_same_setting_comes_to_the_same() -> None:
