@@ -4,6 +4,7 @@ Sending is a step of its own: on AWS a message, so that no function waits for Mo
 The book says that a shard was sent before it is; what was lost in between is sent again by whoever looks after it.
 """
 
+import secrets
 from collections.abc import Sequence
 from itertools import groupby
 from typing import Protocol
@@ -111,4 +112,5 @@ class Dispatcher:
             log.warning("workers_unavailable", batch=shard.batch_id, shard=shard.number, reason=str(error))
 
     async def _sent(self, shard: Shard) -> Shard | None:
-        return await move(self._book, shard, state=ShardState.SENT, since=now_ms())
+        # A name of its own: of two who send at once, and would store the same, one does.
+        return await move(self._book, shard, state=ShardState.SENT, since=now_ms(), call=secrets.token_hex(8))

@@ -78,7 +78,7 @@ class Running:
             moved = await self._stop(batch, shard, poll=poll)
         elif moved is None and shard.state is ShardState.SENT and now_ms() - shard.since > SENT_FOR:
             log.warning("shard_lost", batch=shard.batch_id, shard=shard.number)
-            moved = await move(self._book, shard, state=ShardState.WAITING, since=now_ms())
+            moved = await move(self._book, shard, state=ShardState.WAITING, since=now_ms(), call=None)
         elif moved is None and shard.state is ShardState.RUNNING and poll:
             moved = await self._poll(shard)
         return shard if moved is None else moved

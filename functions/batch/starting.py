@@ -41,7 +41,7 @@ class Starter:
             call = await self._workers.start(order_of(batch, shard))
         except WorkersUnavailable as error:
             log.warning("workers_unavailable", batch=batch_id, shard=number, reason=str(error))
-            await move(self._book, shard, state=ShardState.WAITING, since=now_ms() + PAUSE)
+            await move(self._book, shard, state=ShardState.WAITING, since=now_ms() + PAUSE, call=None)
             return False
         return await self._written_down(shard, call)
 

@@ -205,7 +205,7 @@ class Shard:
     since: int = 0  # milliseconds: when it came to this state; of a waiting one, from when on it may be sent
     attempt: int = 0  # times that it was started
     stalled: int = 0  # how many of the last of these brought no line more than there were
-    call: str | None = None  # the platform's name of the call that runs it
+    call: str | None = None  # the platform's name of the call that runs it; of one that was SENT, the sending's own
     completed: int = 0
     failed: int = 0
     usage: Usage = NOTHING

@@ -13,7 +13,7 @@ from penstock.batches import addresses, log
 from penstock.batches.orders import Order, Outcome
 from penstock.clock import MINUTE, now_ms
 from penstock.ledger import Bound, Lease, Ledger, Reserved, Usage
-from penstock.objects import Missing, Objects
+from penstock.objects import Exists, Missing, Objects
 from penstock.prices import Price
 
 USED = Usage(5, 0, 3)  # of each line
@@ -54,7 +54,11 @@ class ScriptedWorkers:
         """The call does what the mode says, and is over."""
         order = self.orders[call]
         if mode in ("done", "half"):
-            outcome = await work(self.objects, self.ledger, order, half=mode == "half")
+            try:
+                outcome = await work(self.objects, self.ledger, order, half=mode == "half")
+            except Exists:  # another call has the shard
+                self.states[call] = CallState.FAILED
+                return
             if mode == "done":
                 mark = addresses.shard_done(order.batch_id, order.shard)
                 await self.objects.put(mark, orjson.dumps(outcome.written()))
@@ -92,10 +96,14 @@ async def work(objects: Objects, ledger: Ledger, order: Order, *, half: bool) ->
     await _append(objects, order, len(entries), log.Attempt(attempt, secrets.token_hex(8)))
     if some:
         lease = await _reserved(ledger, order, len(some), attempt)
-        await _append(objects, order, len(entries) + 1, log.Begun(attempt, tuple(some), lease))
         used = _times(len(some))
         results = tuple(log.Result(line, 200, f"req_{order.batch_id}_{line}", BODY) for line in some)
-        await _append(objects, order, len(entries) + 2, log.Ended(attempt, lease, used, results))
+        try:
+            await _append(objects, order, len(entries) + 1, log.Begun(attempt, tuple(some), lease))
+            await _append(objects, order, len(entries) + 2, log.Ended(attempt, lease, used, results))
+        except Exists:
+            await ledger.release(lease, now_ms())
+            raise
         await ledger.settle(lease, used, "completed", now_ms())
     return _outcome(len(done) + len(some))
 
