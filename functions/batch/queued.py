@@ -34,7 +34,7 @@ class Queued:
             try:
                 unsent = await asyncio.to_thread(self._send, some)
             except (BotoCoreError, ClientError) as error:
-                log.error("shards_unsent", batch=batch.id, shards=len(some), error=type(error).__name__)
+                log.error("shards_unsent", batch=batch.id, shards=len(some), error=_name(error))
                 continue
             if unsent:
                 log.error("shards_unsent", batch=batch.id, shards=unsent)
@@ -46,6 +46,12 @@ class Queued:
         self._client = self._client or boto.client("sqs")
         entries = [{"Id": str(place), "MessageBody": message(shard)} for place, shard in enumerate(shards)]
         return len(self._client.send_message_batch(QueueUrl=self._url, Entries=entries).get("Failed", ()))
+
+
+def _name(error: Exception) -> str:
+    """What AWS calls the error; where it never answered, the client."""
+    said: str = getattr(error, "response", {}).get("Error", {}).get("Code", type(error).__name__)
+    return said
 
 
 def message(shard: Shard) -> str:

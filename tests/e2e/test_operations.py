@@ -70,6 +70,6 @@ def test_the_fields_that_are_asked_for_in_the_logs_are_those_that_the_edge_write
         "duration_ms",
     }
     words = {word for query in queries for word in re.findall(r"[a-z_]+", re.sub(r'"[^"]*"', "", query))}
-    grammar = {"filter", "and", "stats", "count", "by", "sort", "desc", "limit", "ispresent"}
-    assert len(queries) == 5
+    grammar = {"filter", "and", "stats", "count", "by", "sort", "desc", "limit", "ispresent", "in", "timestamp"}
+    assert len(queries) == 6
     assert words - grammar <= known
