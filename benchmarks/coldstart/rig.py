@@ -31,6 +31,7 @@ def bench() -> Iterator[Bench]:
         api_key = asyncio.run(_table())
         settings = {name: value for name, value in edge.environment(stub.url).items() if name.startswith("PENSTOCK_")}
         settings["PENSTOCK_LEDGER_URL"] = f"dynamodb://{_TABLE}"
+        settings["PENSTOCK_OBJECTS_URL"] = f"s3://{_TABLE}"  # opened, and not asked: nothing is under way
         yield Bench(edge.directory, api_key, {**environment(url), **settings, "TABLE": _TABLE})
 
 
