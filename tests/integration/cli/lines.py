@@ -15,7 +15,8 @@ Line = dict[str, Any]
 def line(number: int, url: str = CHAT, **body: Any) -> Line:
     """One request."""
     if url == CHAT:
-        body = {"messages": [{"role": "user", "content": f"What is {number} plus 2?"}], "max_tokens": 12, **body}
+        messages = [{"role": "user", "content": f"What is {number} plus 2?"}]
+        body = {"messages": messages, "max_tokens": 12, "temperature": 0, **body}
     return {"custom_id": f"r{number}", "method": "POST", "url": url, "body": {"model": "demo", **body}}
 
 
